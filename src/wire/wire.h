@@ -1,0 +1,99 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The messages between atom-node and atomd, as plain structs; src/wire/atom.proto is the schema and
+ * docs/protocol.md tells the story. A connection goes: node HELLO; controller SETTINGS or REFUSED;
+ * node EPOCH and a first FRAME that holds every series; then one FRAME per tick. Any change of the
+ * set of series, their order or a Delta is a new EPOCH, again followed by a full frame. SETTINGS
+ * may come at any time. Decoded messages own their memory. All limits are checked on both ways;
+ * strings are valid UTF-8 without control characters.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "metric/metric.h"
+
+enum {
+	WIRE_VERSION = 1,
+	WIRE_MESSAGE_SIZE_MAX = 4 << 20,
+	WIRE_NAME_MAX = 255, /* bytes of any name */
+	WIRE_VMS_MAX = 4096,
+	WIRE_SERIES_MAX = 65536,
+};
+
+enum wire_type { WIRE_HELLO, WIRE_SETTINGS, WIRE_REFUSED, WIRE_EPOCH, WIRE_FRAME };
+
+/* Node -> controller, first. */
+struct wire_hello {
+	uint32_t version;  /* WIRE_VERSION */
+	char *node;        /* must be the common name of the node's certificate */
+	char *host;        /* host name, for people */
+	uint64_t instance; /* random per process: tells a reconnect from a second node of the same
+			      name */
+	char *software;    /* "0.1.0" */
+	char *hypervisor;  /* "libvirt (qemu:///system)", "qemu", "trace FILE" */
+};
+
+/* Controller -> node. */
+struct wire_settings {
+	int64_t interval_usec;
+	metric_set metrics;          /* always includes METRIC_SET_PAPER */
+	double deltas[METRIC_COUNT]; /* maximum tracking error per metric, >= 0 */
+};
+
+struct wire_refused {
+	char *reason; /* a sentence that says what to do */
+};
+
+struct wire_vm {
+	struct vm_uuid uuid;
+	char *name;     /* domain name */
+	char *instance; /* the cloud's name of it, "" when it has none */
+	char *project;  /* the cloud's project or tenant, "" */
+	uint32_t vcpus;
+};
+
+/* Node -> controller: what the series of the following frames are. Series number
+ * vm * metric_count + position of the metric among the set bits of `metrics`. */
+struct wire_epoch {
+	uint64_t epoch; /* grows with every epoch of a node name */
+	int64_t interval_usec;
+	metric_set metrics;
+	struct wire_vm *vms;
+	size_t vm_count;
+	double *deltas; /* one per series */
+};
+
+struct wire_frame {
+	uint64_t epoch;
+	uint64_t sequence;      /* 0 for the full frame after an epoch, then +1 */
+	int64_t watermark_usec; /* the wall-clock time of the tick: the values hold up to here */
+	uint8_t *payload;       /* src/wire/codec.h */
+	size_t payload_size;
+};
+
+struct wire_message {
+	enum wire_type type;
+	union {
+		struct wire_hello hello;
+		struct wire_settings settings;
+		struct wire_refused refused;
+		struct wire_epoch epoch;
+		struct wire_frame frame;
+	};
+};
+
+/* Returns an owned buffer to free(); -EINVAL when the message breaks a limit, -ENOMEM. */
+int wire_encode(const struct wire_message *message, uint8_t **ret_data, size_t *ret_size,
+		struct error *err);
+
+/* -EBADMSG with the reason. Unknown fields are skipped, an unknown message type is -ENOTSUP. */
+int wire_decode(const uint8_t *data, size_t size, struct wire_message *ret_message,
+		struct error *err);
+void wire_message_deinit(struct wire_message *message);
+
+size_t wire_metric_count(metric_set metrics);
+size_t wire_series_count(const struct wire_epoch *epoch);
+/* The metric at `position` among the set bits. */
+enum metric wire_metric_at(metric_set metrics, size_t position);
