@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/node.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	log_info("ending on signal %d", number);
+	node_stop(signal->data, 0);
+}
+
+static int choose_name(struct node *node, struct error *err)
+{
+	const char *wanted = node->settings.name;
+	char host[256] = "";
+
+	if (!*wanted && gethostname(host, sizeof(host) - 1) < 0)
+		return error_set_errno(err, -errno, "the host's name");
+	if (!*wanted)
+		wanted = host;
+	if (strlen(wanted) >= sizeof(node->name))
+		return error_set(err, -EINVAL, "the node's name '%s' is longer than %d bytes",
+				 wanted, BUS_NAME_MAX);
+	(void)snprintf(node->name, sizeof(node->name), "%s", wanted);
+	return 0;
+}
+
+static void start_signals(struct node *node)
+{
+	static const int numbers[] = {SIGINT, SIGTERM};
+
+	(void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error to handle */
+	for (size_t i = 0; i < 2; i++) {
+		(void)uv_signal_init(&node->loop, &node->signals[i]);
+		node->signals[i].data = node;
+		(void)uv_signal_start(&node->signals[i], on_signal, numbers[i]);
+	}
+}
+
+int node_start(struct node *node, struct error *err)
+{
+	int r = choose_name(node, err);
+
+	if (r < 0)
+		return r;
+	node->fleet = fleet_new();
+	if (!node->fleet)
+		return error_set(err, -ENOMEM, "out of memory");
+	start_signals(node);
+	r = collector_start(node, err);
+	if (r == 0)
+		r = link_start(node, err);
+	if (r == 0) {
+		log_info("node %s observes %s", node->name, hypervisor_name(node->hypervisor));
+		(void)sd_notify(0, "READY=1"); /* says nothing where nobody listens */
+	}
+	return r;
+}
+
+void node_stop(struct node *node, int exit_code)
+{
+	if (node->ending)
+		return;
+	node->ending = true;
+	node->exit_code = exit_code;
+	link_stop(node);
+	collector_stop(node);
+	for (size_t i = 0; i < 2; i++)
+		uv_close((uv_handle_t *)&node->signals[i], NULL);
+}
+
+void node_deinit(struct node *node)
+{
+	node->fleet = fleet_free(node->fleet);
+}
