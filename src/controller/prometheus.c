@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /metrics in Prometheus' text format 0.0.4. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "controller/controller.h"
+
+static void head(FILE *stream, const char *name, const char *type, const char *help)
+{
+	(void)fprintf(stream, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void simple(FILE *stream, const char *name, const char *type, const char *help, double value)
+{
+	head(stream, name, type, help);
+	(void)fprintf(stream, "%s %.17g\n", name, value);
+}
+
+/* A label's value: backslash, quote and newline are escaped. */
+static void label(FILE *stream, const char *name, const char *value, const char *end)
+{
+	(void)fprintf(stream, "%s=\"", name);
+	for (; *value; value++) {
+		if (*value == '\\' || *value == '"')
+			(void)fputc('\\', stream);
+		if (*value == '\n')
+			(void)fputs("\\n", stream);
+		else
+			(void)fputc(*value, stream);
+	}
+	(void)fprintf(stream, "\"%s", end);
+}
+
+static void print_totals(const struct controller *controller, FILE *stream)
+{
+	struct totals totals = controller_totals(controller);
+
+	simple(stream, "atom_nodes", "gauge", "Nodes known.", (double)totals.nodes);
+	simple(stream, "atom_nodes_connected", "gauge", "Nodes connected.",
+	       (double)totals.connected);
+	simple(stream, "atom_vms", "gauge", "VMs that run.", (double)totals.vms);
+	simple(stream, "atom_samples_total", "counter", "Samples that the observers took.",
+	       (double)totals.samples);
+	simple(stream, "atom_values_received_total", "counter", "Values that had to be sent.",
+	       (double)totals.received);
+	simple(stream, "atom_frames_total", "counter", "Frames received.", (double)totals.frames);
+	simple(stream, "atom_bytes_received_total", "counter", "Bytes received from nodes.",
+	       (double)totals.bytes);
+	simple(stream, "atom_alarms_open", "gauge", "Alarms that are open.",
+	       (double)totals.alarms_open);
+	simple(stream, "atom_alarms_total", "counter", "Alarms opened since the start.",
+	       (double)controller->groups.alarms_opened);
+	simple(stream, "atom_store_errors_total", "counter", "Ticks that could not be written.",
+	       (double)history_failures(controller->history));
+	head(stream, "atom_series", "gauge", "Series by the state of what is known of them.");
+	for (size_t i = 0; i <= TRACKER_STALE; i++)
+		(void)fprintf(stream, "atom_series{state=\"%s\"} %zu\n",
+			      tracker_state_name((enum tracker_state)i), totals.by_state[i]);
+}
+
+static void print_group_value(const struct group *group, const char *name, double value,
+			      FILE *stream)
+{
+	if (!isfinite(value))
+		return;
+	(void)fprintf(stream, "%s{", name);
+	label(stream, "group", group->name, "");
+	(void)fprintf(stream, "} %.17g\n", value);
+}
+
+static void print_groups(const struct controller *controller, FILE *stream)
+{
+	const struct map *groups = controller->groups.by_name;
+	struct group *group;
+
+	head(stream, "atom_group_spe", "gauge", "Squared prediction error of the newest row.");
+	map_foreach (groups, i, group)
+		print_group_value(group, "atom_group_spe", group->verdict.spe, stream);
+	head(stream, "atom_group_q", "gauge", "Threshold of SPE.");
+	map_foreach (groups, i, group)
+		print_group_value(group, "atom_group_q", group->verdict.q, stream);
+	head(stream, "atom_group_window_rows", "gauge", "Rows in the window M.");
+	map_foreach (groups, i, group)
+		print_group_value(group, "atom_group_window_rows",
+				  (double)monitor_window_rows(group->monitor), stream);
+}
+
+static void print_series(const struct vm *vm, enum metric metric, const char *name, double value,
+			 FILE *stream)
+{
+	(void)fprintf(stream, "%s{", name);
+	label(stream, "node", vm->node->name, ",");
+	label(stream, "vm", vm->name, ",");
+	label(stream, "uuid", vm->uuid_text, ",");
+	label(stream, "metric", metric_info(metric)->name, "");
+	(void)fprintf(stream, "} %.17g\n", value);
+}
+
+static void print_values(const struct controller *controller, const char *name, bool delta,
+			 FILE *stream)
+{
+	struct node *node;
+	struct vm *vm;
+
+	map_foreach (controller->fleet.nodes, i, node) {
+		map_foreach (node->vms, j, vm) {
+			for (size_t k = 0; k < METRIC_COUNT; k++) {
+				const struct tracker *tracker = &vm->series[k].tracker;
+
+				if (vm->series[k].exists && tracker->state == TRACKER_GOOD)
+					print_series(vm, (enum metric)k, name,
+						     delta ? tracker->delta : tracker->value,
+						     stream);
+			}
+		}
+	}
+}
+
+int api_prometheus(void *userdata, struct http_request *request, struct error *err)
+{
+	const struct controller *controller = userdata;
+	cleanup(free) char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+
+	if (!stream)
+		return error_set(err, -ENOMEM, "out of memory");
+	print_totals(controller, stream);
+	print_groups(controller, stream);
+	head(stream, "atom_value", "gauge",
+	     "Value per interval, within atom_delta of the true one.");
+	print_values(controller, "atom_value", false, stream);
+	head(stream, "atom_delta", "gauge", "Maximum error of atom_value.");
+	print_values(controller, "atom_delta", true, stream);
+	if (fclose(stream) != 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	http_answer_text(request, "text/plain; version=0.0.4; charset=utf-8", text, size);
+	return 200;
+}

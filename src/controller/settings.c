@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/settings.h"
+
+#include <errno.h>
+
+#define AT(member) offsetof(struct settings, member)
+#define AT_GROUP(member) offsetof(struct group_settings, member)
+#define METRIC_NAMES                                                                             \
+	"CPUUtilization|NetworkIn|NetworkOut|DiskReadOps|DiskWriteOps|DiskReadBytes|"            \
+	"DiskWriteBytes|NetworkPacketsIn|NetworkPacketsOut|NetworkDrops|CPUWait|MemoryResident|" \
+	"DiskFlushOps"
+
+static const struct config_key group_keys[] = {
+	{"name", CONFIG_STRING, AT_GROUP(name), NULL, .help = "Name of the group."},
+	{"node", CONFIG_STRING, AT_GROUP(node), "",
+	 .help = "Shell pattern of node names; empty: any."},
+	{"project", CONFIG_STRING, AT_GROUP(project), "",
+	 .help = "Shell pattern of the cloud's project names; empty: any."},
+	{"vm", CONFIG_STRING, AT_GROUP(vm), "",
+	 .help = "Shell pattern of VM or instance names; empty: any."},
+};
+
+static const struct config_table group_table = {"groups", sizeof(struct group_settings), group_keys,
+						sizeof(group_keys) / sizeof(group_keys[0])};
+
+static const struct config_key keys[] = {
+	{"bus.address", CONFIG_STRING, AT(bus_address), "0.0.0.0",
+	 .help = "Where nodes connect to: an IP address of this machine, 0.0.0.0 for all."},
+	{"bus.port", CONFIG_INTEGER, AT(bus_port), "7443", 0, 65535,
+	 .help = "Its port; 0: any free one."},
+	{"tls.ca", CONFIG_STRING, AT(tls_ca), "/etc/atom/pki/ca.crt",
+	 .help = "Certificate of the authority that both ends trust (PEM)."},
+	{"tls.certificate", CONFIG_STRING, AT(tls_certificate), "/etc/atom/pki/controller.crt",
+	 .help = "The controller's certificate, from atom enroll init (PEM)."},
+	{"tls.key", CONFIG_STRING, AT(tls_key), "/etc/atom/pki/controller.key",
+	 .help = "The key of tls.certificate (PEM)."},
+	{"http.address", CONFIG_STRING, AT(http_address), "127.0.0.1",
+	 .help = "Where the HTTP API listens. It has no authentication: keep it on loopback."},
+	{"http.port", CONFIG_INTEGER, AT(http_port), "7480", 0, 65535,
+	 .help = "Its port; 0: any free one."},
+	{"store.path", CONFIG_STRING, AT(store_path), "/var/lib/atom/atom.db",
+	 .help = "The SQLite file of history, alarms and state."},
+	{"store.retention", CONFIG_DURATION, AT(retention_usec), "14d", 60, 3.2e8,
+	 .help = "What ended longer ago is deleted."},
+	{"track.interval", CONFIG_DURATION, AT(interval_usec), "10s", 0.1, 300,
+	 .help = "How often the nodes observe."},
+	{"track.metrics", CONFIG_STRINGS, AT(metrics), "", .choices = METRIC_NAMES,
+	 .help = "Metrics beside the seven of the paper, which are always on."},
+	{"track.delta", CONFIG_NUMBERS, AT(deltas), "", 0, 1e300, .choices = METRIC_NAMES,
+	 .help = "Maximum tracking error per metric, in its unit per interval."},
+	{"detect.window_rows", CONFIG_INTEGER, AT(window_rows), "720", 2, 100000, .unit = "rows",
+	 .help = "Rows of the sliding window M."},
+	{"detect.min_rows", CONFIG_INTEGER, AT(min_rows), "0", 0, 100000, .unit = "rows",
+	 .help = "Rows in M before any row is scored. 0: a quarter of the window, at least 30."},
+	{"detect.alpha", CONFIG_NUMBER, AT(alpha), "0.002", 1e-9, 0.49,
+	 .help = "False alarm rate per row that the threshold aims at."},
+	{"detect.cpv", CONFIG_NUMBER, AT(cpv), "0.9", 0.01, 0.9999,
+	 .help = "Share of the variance that the principal components must exceed."},
+	{"detect.b1", CONFIG_NUMBER, AT(b1), "2", 0, 1e9,
+	 .help = "A column is suspected when its residual energy grew by this factor (rd)."},
+	{"detect.b2", CONFIG_NUMBER, AT(b2), "3", 0, 1e9,
+	 .help = "... and named when it is off by this many standard deviations (stddev)."},
+	{"detect.threshold", CONFIG_CHOICE, AT(threshold), "hbe", .choices = "paper|hbe",
+	 .help = "Limit of SPE: the paper's Jackson-Mudholkar, or Hall-Buckley-Eagleson."},
+	{"detect.onset_rows", CONFIG_INTEGER, AT(onset_rows), "2", 1, 1000, .unit = "rows",
+	 .help = "Consecutive abnormal rows that open an alarm."},
+	{"detect.clear_rows", CONFIG_INTEGER, AT(clear_rows), "3", 1, 1000, .unit = "rows",
+	 .help = "Consecutive normal rows that close it."},
+	{"detect.unlock_rows", CONFIG_INTEGER, AT(unlock_rows), "0", 0, 100000, .unit = "rows",
+	 .help = "An alarm of this level is a lasting shift: M moves on. 0: a quarter of the "
+		 "window."},
+	{"groups", CONFIG_RECORDS, AT(groups), "", .record = &group_table,
+	 .help = "Which VMs form one matrix; the first that fits takes a VM. Default: one per "
+		 "node."},
+	{"log.level", CONFIG_CHOICE, AT(log_level), "info", .choices = "error|warning|info|debug",
+	 .help = "What is logged to stderr."},
+};
+
+const struct config_table settings_table = {"atomd.yaml", sizeof(struct settings), keys,
+					    sizeof(keys) / sizeof(keys[0])};
+
+int settings_observation(const struct settings *settings, struct wire_settings *ret_observation,
+			 struct error *err)
+{
+	struct wire_settings observation = {.interval_usec = settings->interval_usec,
+					    .metrics = METRIC_SET_PAPER};
+
+	for (size_t i = 0; i < METRIC_COUNT; i++)
+		observation.deltas[i] = metric_info((enum metric)i)->default_delta;
+	for (size_t i = 0; i < settings->metrics.count; i++) {
+		enum metric metric;
+
+		if (metric_parse(settings->metrics.items[i], &metric) == 0)
+			observation.metrics |= 1u << metric;
+	}
+	for (size_t i = 0; i < settings->deltas.count; i++) {
+		enum metric metric;
+
+		if (metric_parse(settings->deltas.items[i].name, &metric) == 0)
+			observation.deltas[metric] = settings->deltas.items[i].value;
+	}
+	if (settings->min_rows > settings->window_rows)
+		return error_set(err, -EINVAL, "detect.min_rows is more than detect.window_rows");
+	*ret_observation = observation;
+	return 0;
+}
+
+void settings_monitor(const struct settings *settings, struct monitor_options *ret_options)
+{
+	*ret_options = (struct monitor_options){
+		.window_rows = (size_t)settings->window_rows,
+		.min_rows = (size_t)settings->min_rows,
+		.alpha = settings->alpha,
+		.cpv = settings->cpv,
+		.b1 = settings->b1,
+		.b2 = settings->b2,
+		.onset_rows = (size_t)settings->onset_rows,
+		.clear_rows = (size_t)settings->clear_rows,
+		.unlock_rows = (size_t)settings->unlock_rows,
+		.threshold = (enum threshold_method)settings->threshold,
+	};
+}

@@ -1,0 +1,38 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration of atomd: one struct, filled by one table of keys (settings.c). */
+#include <stdint.h>
+
+#include "config/config.h"
+#include "detect/monitor.h"
+#include "wire/wire.h"
+
+/* One entry of `groups`: which VMs belong together. Empty: any. */
+struct group_settings {
+	char *name, *node, *project, *vm;
+};
+
+struct settings {
+	char *bus_address;
+	int64_t bus_port;
+	char *tls_ca, *tls_certificate, *tls_key;
+	char *http_address;
+	int64_t http_port;
+	char *store_path;
+	int64_t retention_usec;
+	int64_t interval_usec;
+	struct config_strings metrics;
+	struct config_numbers deltas;
+	int64_t window_rows, min_rows, onset_rows, clear_rows, unlock_rows;
+	double alpha, cpv, b1, b2;
+	int threshold; /* enum threshold_method */
+	struct config_records groups;
+	int log_level;
+};
+
+extern const struct config_table settings_table;
+
+/* What the nodes are told, and what the monitors get. -EINVAL where the keys do not go together. */
+int settings_observation(const struct settings *settings, struct wire_settings *ret_observation,
+			 struct error *err);
+void settings_monitor(const struct settings *settings, struct monitor_options *ret_options);
