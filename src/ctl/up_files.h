@@ -1,0 +1,23 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `atom up` needs on disk: a folder with keys and the two configuration files, made once and
+ * then used as they are.
+ */
+#include <limits.h>
+
+#include "base/error.h"
+#include "ctl/options.h"
+
+/* NULL: the default. */
+struct up_choices {
+	const char *directory, *hypervisor, *interval, *window, *http_port, *bus_port;
+	struct option_list settings; /* "atomd.KEY=VALUE", "node.KEY=VALUE" */
+};
+
+struct up_files {
+	char directory[PATH_MAX], atomd_config[PATH_MAX], node_config[PATH_MAX];
+};
+
+int up_files_prepare(const struct up_choices *choices, struct up_files *ret_files,
+		     struct error *err);
