@@ -5,9 +5,9 @@
 
 #include "base/cleanup.h"
 #include "ctl/command.h"
-#include "ctl/options.h"
-#include "ctl/table.h"
 #include "http/client.h"
+#include "terminal/options.h"
+#include "terminal/table.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 DEFINE_CLEANUP(struct table *, table_free)
@@ -141,7 +141,7 @@ static int show(const char *number, bool json)
 	char opened[NUMBER_SIZE], q[NUMBER_SIZE], spe[NUMBER_SIZE];
 
 	if (!escaped || asprintf(&path, "/api/v1/alarms/%s", escaped) < 0)
-		return command_fail(EXIT_FAILED, "out of memory");
+		return terminal_fail(EXIT_FAILED, "out of memory");
 	alarm = command_get(path);
 	if (!alarm)
 		return EXIT_FAILED;

@@ -3,29 +3,16 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "ctl/table.h"
 #include "http/client.h"
+#include "terminal/table.h"
 
 const char *command_server = "http://127.0.0.1:7480";
-
-int command_fail(int status, const char *format, ...)
-{
-	char text[ERROR_TEXT_SIZE];
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	(void)fprintf(stderr, "atom: %s\n", table_escape(text));
-	return status;
-}
 
 json_t *command_get(const char *path)
 {
@@ -36,19 +23,19 @@ json_t *command_get(const char *path)
 
 	if (asprintf(&url, "%s%s", command_server, path) < 0) {
 		url = NULL;
-		(void)command_fail(EXIT_FAILED, "out of memory");
+		(void)terminal_fail(EXIT_FAILED, "out of memory");
 		return NULL;
 	}
 	r = http_client_get_json(url, &body, &err);
 	if (r == 0)
 		return body;
 	if (r == -ECONNREFUSED || r == -ETIMEDOUT)
-		(void)command_fail(EXIT_FAILED,
-				   "cannot reach atomd at %s: %s; is it running? (atom up "
-				   "starts one, --server names another)",
-				   command_server, err.text);
+		(void)terminal_fail(EXIT_FAILED,
+				    "cannot reach atomd at %s: %s; is it running? (atom up "
+				    "starts one, --server names another)",
+				    command_server, err.text);
 	else
-		(void)command_fail(EXIT_FAILED, "%s", error_text(&err, r));
+		(void)terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
 	return NULL;
 }
 

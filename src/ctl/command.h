@@ -9,8 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+#include "terminal/terminal.h"
 
 typedef int command_function(int argc, char **argv);
 
@@ -26,9 +25,6 @@ json_t *command_get(const char *path);
 
 /* --json: the API's answer, indented, keys sorted. */
 int command_print_json(const json_t *body);
-
-/* "atom: text" on stderr; returns the status. */
-int command_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Members of JSON objects as text for tables. Borrowed; "" or "-" where there is none. */
 const char *json_text(const json_t *object, const char *key);

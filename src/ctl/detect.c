@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/csv.h"
 #include "ctl/command.h"
-#include "ctl/options.h"
-#include "ctl/table.h"
 #include "detect/monitor.h"
 #include "metric/metric.h"
+#include "terminal/options.h"
+#include "terminal/table.h"
 
 DEFINE_CLEANUP(struct csv *, csv_free)
 DEFINE_CLEANUP(json_t *, json_decref)
@@ -193,8 +193,8 @@ static int add_columns(struct run *run, const struct option_list *ignored,
 
 	for (size_t i = 0; i < ignored->count; i++)
 		if (csv_find(run->csv, ignored->items[i]) < 0)
-			return command_fail(EXIT_USAGE, "%s has no column '%.100s'", run->csv->path,
-					    ignored->items[i]);
+			return terminal_fail(EXIT_USAGE, "%s has no column '%.100s'",
+					     run->csv->path, ignored->items[i]);
 	for (size_t i = 0; i < run->csv->columns; i++) {
 		double floor;
 
@@ -203,10 +203,10 @@ static int add_columns(struct run *run, const struct option_list *ignored,
 		if (!floor_of(floors, run->csv->names[i], &floor))
 			return EXIT_USAGE;
 		if (monitor_add_column(run->monitor, floor, &err) < 0)
-			return command_fail(EXIT_FAILED, "%s", err.text);
+			return terminal_fail(EXIT_FAILED, "%s", err.text);
 		run->columns[run->count++] = i;
 	}
-	return run->count > 0 ? EXIT_OK : command_fail(EXIT_USAGE, "every column is ignored");
+	return run->count > 0 ? EXIT_OK : terminal_fail(EXIT_USAGE, "every column is ignored");
 }
 
 struct arguments {
@@ -235,7 +235,7 @@ static bool fill_options(const struct arguments *arguments, struct monitor_optio
 	if (arguments->threshold && strcmp(arguments->threshold, "paper") == 0)
 		options->threshold = THRESHOLD_JACKSON_MUDHOLKAR;
 	else if (arguments->threshold && strcmp(arguments->threshold, "hbe") != 0) {
-		(void)command_fail(EXIT_USAGE, "--threshold must be hbe or paper");
+		(void)terminal_fail(EXIT_USAGE, "--threshold must be hbe or paper");
 		return false;
 	}
 	return take_rows("window", arguments->window, 2, &options->window_rows) &&
@@ -317,7 +317,7 @@ static int go_through(struct run *run, const struct arguments *arguments)
 
 	for (size_t i = 0; status == EXIT_OK && i < run->csv->rows; i++)
 		if (offer_row(run, i, &err) < 0)
-			status = command_fail(EXIT_FAILED, "row %zu: %s", i, err.text);
+			status = terminal_fail(EXIT_FAILED, "row %zu: %s", i, err.text);
 	if (status != EXIT_OK)
 		return status;
 	if (!arguments->json) {
@@ -349,9 +349,9 @@ static int detect(const struct csv *csv, const struct arguments *arguments)
 	if (!fill_options(arguments, &options))
 		return EXIT_USAGE;
 	if (!columns || !row || !contributions)
-		return command_fail(EXIT_FAILED, "out of memory");
+		return terminal_fail(EXIT_FAILED, "out of memory");
 	if (monitor_new(&options, &monitor, &err) < 0)
-		return command_fail(EXIT_USAGE, "%s", err.text);
+		return terminal_fail(EXIT_USAGE, "%s", err.text);
 	run.monitor = monitor;
 	return go_through(&run, arguments);
 }
@@ -383,6 +383,6 @@ int command_detect(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (csv_read(argv[1], &csv, &err) < 0)
-		return command_fail(EXIT_FAILED, "%s", err.text);
+		return terminal_fail(EXIT_FAILED, "%s", err.text);
 	return detect(csv, &arguments);
 }

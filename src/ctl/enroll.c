@@ -11,9 +11,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "ctl/command.h"
-#include "ctl/options.h"
-#include "ctl/table.h"
 #include "pki/pki.h"
+#include "terminal/options.h"
+#include "terminal/table.h"
 
 DEFINE_CLEANUP(DIR *, closedir)
 DEFINE_CLEANUP(json_t *, json_decref)
@@ -71,7 +71,7 @@ static int init(const char *directory, const struct option_list *wanted)
 	if (r == 0)
 		r = pki_issue_controller(directory, names, count, directory, &err);
 	if (r < 0)
-		return command_fail(EXIT_FAILED, "%s", error_text(&err, r));
+		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
 	printf("%s holds the authority (ca.crt, ca.key: keep the key safe) and the controller's\n"
 	       "certificate for",
 	       directory);
@@ -106,11 +106,11 @@ static int enroll_node(const char *directory, const char *name, const char *out)
 		make_parents(out);
 	r = pki_issue_node(directory, name, out ? out : directory, &err);
 	if (r < 0)
-		return command_fail(EXIT_FAILED, "%s", error_text(&err, r));
+		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
 	(void)snprintf(from, sizeof(from), "%s/ca.crt", directory);
 	(void)snprintf(to, sizeof(to), "%s/ca.crt", out ? out : directory);
 	if (strcmp(from, to) != 0 && (r = copy_file(from, to)) < 0)
-		return command_fail(EXIT_FAILED, "%s: %s", to, strerror(-r));
+		return terminal_fail(EXIT_FAILED, "%s: %s", to, strerror(-r));
 	printf("Take ca.crt, %s.crt and %s.key from %s to that host, and write into its "
 	       "node.yaml:\n\n"
 	       "name: %s\ncontroller:\n  host: <the controller's name or address>\ntls:\n"
@@ -178,10 +178,10 @@ static int show(const char *directory, bool json)
 	if (json)
 		return command_print_json(list);
 	if (json_array_size(list) == 0)
-		return command_fail(EXIT_FAILED,
-				    "there are no certificates in %s; atom enroll init makes "
-				    "the first",
-				    directory);
+		return terminal_fail(EXIT_FAILED,
+				     "there are no certificates in %s; atom enroll init makes "
+				     "the first",
+				     directory);
 	table_column(table, "NAME", TABLE_LEFT);
 	table_column(table, "KIND", TABLE_LEFT);
 	table_column(table, "EXPIRES", TABLE_LEFT);
@@ -213,8 +213,8 @@ int command_enroll(int argc, char **argv)
 	if (count < 0)
 		return end;
 	if (!directory && default_directory(fallback, sizeof(fallback)) < 0)
-		return command_fail(EXIT_FAILED,
-				    "the default folder's path is too long: use --dir");
+		return terminal_fail(EXIT_FAILED,
+				     "the default folder's path is too long: use --dir");
 	if (!directory)
 		directory = fallback;
 	if (count == 1 && strcmp(argv[1], "init") == 0)

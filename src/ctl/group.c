@@ -6,10 +6,10 @@
 
 #include "base/cleanup.h"
 #include "ctl/command.h"
-#include "ctl/options.h"
 #include "ctl/sparkline.h"
-#include "ctl/table.h"
 #include "http/client.h"
+#include "terminal/options.h"
+#include "terminal/table.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 DEFINE_CLEANUP(struct table *, table_free)
@@ -124,7 +124,7 @@ static int show(const char *name, bool json)
 	const char *state;
 
 	if (!escaped || asprintf(&path, "/api/v1/groups/%s", escaped) < 0)
-		return command_fail(EXIT_FAILED, "out of memory");
+		return terminal_fail(EXIT_FAILED, "out of memory");
 	body = command_get(path);
 	if (!body)
 		return EXIT_FAILED;

@@ -49,8 +49,8 @@ static int dispatch(int argc, char **argv)
 	for (size_t i = 0; i < command_count; i++)
 		if (strcmp(commands[i].name, argv[0]) == 0)
 			return commands[i].run(argc, argv);
-	return command_fail(EXIT_USAGE, "there is no command '%.60s'; did you mean 'atom %s'?",
-			    argv[0], nearest(argv[0]));
+	return terminal_fail(EXIT_USAGE, "there is no command '%.60s'; did you mean 'atom %s'?",
+			     argv[0], nearest(argv[0]));
 }
 
 int main(int argc, char **argv)

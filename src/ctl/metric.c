@@ -6,10 +6,10 @@
 
 #include "base/cleanup.h"
 #include "ctl/command.h"
-#include "ctl/options.h"
 #include "ctl/sparkline.h"
-#include "ctl/table.h"
 #include "http/client.h"
+#include "terminal/options.h"
+#include "terminal/table.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 DEFINE_CLEANUP(struct table *, table_free)
@@ -175,12 +175,13 @@ int command_metric(int argc, char **argv)
 	}
 	if (count == 2) {
 		path = history_path(argv[1], argv[2], at, from, to);
-		return path ? show_history(path, json) : command_fail(EXIT_FAILED, "out of memory");
+		return path ? show_history(path, json)
+			    : terminal_fail(EXIT_FAILED, "out of memory");
 	} else {
 		cleanup(free) char *escaped = http_client_escape(argv[1]);
 
 		if (!escaped || asprintf(&path, "/api/v1/vms/%s", escaped) < 0)
-			return command_fail(EXIT_FAILED, "out of memory");
+			return terminal_fail(EXIT_FAILED, "out of memory");
 		return show_all(path, json);
 	}
 }

@@ -7,8 +7,8 @@
 #include "base/cleanup.h"
 #include "base/csv.h"
 #include "ctl/command.h"
-#include "ctl/options.h"
-#include "ctl/table.h"
+#include "terminal/options.h"
+#include "terminal/table.h"
 #include "track/compare.h"
 #include "track/grid.h"
 #include "track/observer.h"
@@ -67,8 +67,8 @@ static bool parse_delta(const char *text, const double *samples, size_t count, d
 	*ret_delta = value;
 	if (isfinite(value) && value >= 0)
 		return true;
-	(void)command_fail(EXIT_USAGE, "--delta: '%.60s' is neither a number nor a percentage",
-			   text);
+	(void)terminal_fail(EXIT_USAGE, "--delta: '%.60s' is neither a number nor a percentage",
+			    text);
 	return false;
 }
 
@@ -126,7 +126,7 @@ static bool measure(const struct csv *csv, size_t column, const struct option_li
 
 	*result = (struct result){.samples = csv->rows};
 	if (!text) {
-		(void)command_fail(EXIT_USAGE, "column '%s' has no --delta", csv->names[column]);
+		(void)terminal_fail(EXIT_USAGE, "column '%s' has no --delta", csv->names[column]);
 		return false;
 	}
 	if (!parse_delta(text, samples, csv->rows, &result->delta))
@@ -188,7 +188,7 @@ static int check_names(const struct csv *csv, const struct option_list *deltas)
 		(void)snprintf(name, sizeof(name), "%.*s", (int)(equals - deltas->items[i]),
 			       deltas->items[i]);
 		if (csv_find(csv, name) < 0)
-			return command_fail(EXIT_USAGE, "%s has no column '%s'", csv->path, name);
+			return terminal_fail(EXIT_USAGE, "%s has no column '%s'", csv->path, name);
 	}
 	return EXIT_OK;
 }
@@ -232,6 +232,6 @@ int command_track(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (csv_read(argv[1], &csv, &err) < 0)
-		return command_fail(EXIT_FAILED, "%s", err.text);
+		return terminal_fail(EXIT_FAILED, "%s", err.text);
 	return track(csv, &deltas, json);
 }

@@ -20,9 +20,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "ctl/command.h"
-#include "ctl/options.h"
 #include "ctl/up_files.h"
 #include "http/client.h"
+#include "terminal/options.h"
 
 enum { LINE_SIZE = 4096, PATIENCE_SEC = 20, POLL_MSEC = 300, END_PATIENCE_SEC = 10 };
 
@@ -169,11 +169,11 @@ static void note_end(struct up *up, struct child *child, int status)
 	up->stop = true;
 	up->status = EXIT_FAILED;
 	if (WIFSIGNALED(status))
-		(void)command_fail(0, "%s was ended by signal %d; see its log above", child->name,
-				   WTERMSIG(status));
+		(void)terminal_fail(0, "%s was ended by signal %d; see its log above", child->name,
+				    WTERMSIG(status));
 	else
-		(void)command_fail(0, "%s ended with status %d; see its log", child->name,
-				   WEXITSTATUS(status));
+		(void)terminal_fail(0, "%s ended with status %d; see its log", child->name,
+				    WEXITSTATUS(status));
 }
 
 /* A trace ends, and that is no failure. */
@@ -235,8 +235,8 @@ static bool wait_for_server(struct up *up)
 	while (!up->stop && !up->server[0] && clock_mono_usec() < end)
 		turn(up, POLL_MSEC);
 	if (!up->server[0] && !up->stop)
-		up->status =
-			command_fail(EXIT_FAILED, "atomd does not listen after %d s", PATIENCE_SEC);
+		up->status = terminal_fail(EXIT_FAILED, "atomd does not listen after %d s",
+					   PATIENCE_SEC);
 	return up->server[0] && !up->stop;
 }
 
@@ -264,8 +264,8 @@ static bool wait_for_node(struct up *up)
 		turn(up, POLL_MSEC);
 	}
 	if (!up->stop)
-		up->status = command_fail(EXIT_FAILED, "the node has not connected after %d s",
-					  PATIENCE_SEC);
+		up->status = terminal_fail(EXIT_FAILED, "the node has not connected after %d s",
+					   PATIENCE_SEC);
 	return false;
 }
 
@@ -320,12 +320,12 @@ static int run(struct up *up, const struct up_files *files)
 	int r = start_child(&up->atomd, "atomd", "controller", files->atomd_config);
 
 	if (r < 0)
-		return command_fail(EXIT_FAILED, "cannot start atomd: %s", strerror(-r));
+		return terminal_fail(EXIT_FAILED, "cannot start atomd: %s", strerror(-r));
 	if (wait_for_server(up)) {
 		r = start_child(&up->node, "atom-node", "node", files->node_config);
 		if (r < 0)
-			up->status = command_fail(EXIT_FAILED, "cannot start atom-node: %s",
-						  strerror(-r));
+			up->status = terminal_fail(EXIT_FAILED, "cannot start atom-node: %s",
+						   strerror(-r));
 		else if (wait_for_node(up))
 			print_guide(up, files->directory);
 		while (r == 0 && up->status == EXIT_OK && !up->stop)
@@ -363,9 +363,9 @@ int command_up(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (up_files_prepare(&choices, &files, &err) < 0)
-		return command_fail(EXIT_FAILED, "%s", err.text);
+		return terminal_fail(EXIT_FAILED, "%s", err.text);
 	if (log_file && !(up.log = fopen(log_file, "ae")))
-		return command_fail(EXIT_FAILED, "%s: %s", log_file, strerror(errno));
+		return terminal_fail(EXIT_FAILED, "%s: %s", log_file, strerror(errno));
 	up.signal_fd = open_signals();
 	status = run(&up, &files);
 	if (log_file)

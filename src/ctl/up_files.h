@@ -7,7 +7,7 @@
 #include <limits.h>
 
 #include "base/error.h"
-#include "ctl/options.h"
+#include "terminal/options.h"
 
 /* NULL: the default. */
 struct up_choices {

@@ -5,9 +5,9 @@
 
 #include "base/cleanup.h"
 #include "ctl/command.h"
-#include "ctl/options.h"
-#include "ctl/table.h"
 #include "http/client.h"
+#include "terminal/options.h"
+#include "terminal/table.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 DEFINE_CLEANUP(struct table *, table_free)

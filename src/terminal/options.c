@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ctl/options.h"
+#include "terminal/options.h"
 
 #include <errno.h>
 #include <math.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/command.h"
+#include "terminal/terminal.h"
 
 static const struct command_option *find(const struct command_option *options, size_t count,
 					 const char *name, size_t length)
@@ -43,8 +43,8 @@ static bool take_option(int argc, char **argv, int *position, const struct comma
 	const struct command_option *option = find(options, count, text, length);
 
 	if (!option) {
-		(void)command_fail(EXIT_USAGE, "%s has no option '%.60s'; see atom %s --help",
-				   argv[0], argv[*position], argv[0]);
+		(void)terminal_fail(EXIT_USAGE, "%s has no option '%.60s'; see %s %s --help",
+				    argv[0], argv[*position], terminal_program, argv[0]);
 		return false;
 	}
 	if (option->kind == OPTION_FLAG) {
@@ -52,11 +52,11 @@ static bool take_option(int argc, char **argv, int *position, const struct comma
 		return true;
 	}
 	if (!equals && *position + 1 >= argc) {
-		(void)command_fail(EXIT_USAGE, "--%s needs a value", option->name);
+		(void)terminal_fail(EXIT_USAGE, "--%s needs a value", option->name);
 		return false;
 	}
 	if (!take_value(option, equals ? equals + 1 : argv[++*position])) {
-		(void)command_fail(EXIT_USAGE, "--%s is given too often", option->name);
+		(void)terminal_fail(EXIT_USAGE, "--%s is given too often", option->name);
 		return false;
 	}
 	return true;
@@ -95,8 +95,8 @@ bool options_number(const char *name, const char *text, unsigned long minimum,
 	if (!errno && end != text && !*end && *text != '-' && *ret_value >= minimum &&
 	    *ret_value <= maximum)
 		return true;
-	(void)command_fail(EXIT_USAGE, "--%s must be a whole number from %lu to %lu, not '%.60s'",
-			   name, minimum, maximum, text);
+	(void)terminal_fail(EXIT_USAGE, "--%s must be a whole number from %lu to %lu, not '%.60s'",
+			    name, minimum, maximum, text);
 	return false;
 }
 
@@ -107,6 +107,6 @@ bool options_real(const char *name, const char *text, double *ret_value)
 	*ret_value = strtod(text, &end);
 	if (end != text && !*end && isfinite(*ret_value))
 		return true;
-	(void)command_fail(EXIT_USAGE, "--%s must be a number, not '%.60s'", name, text);
+	(void)terminal_fail(EXIT_USAGE, "--%s must be a number, not '%.60s'", name, text);
 	return false;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ctl/table.h"
+#include "terminal/table.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

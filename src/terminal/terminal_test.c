@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/test.h"
+#include "terminal/options.h"
+#include "terminal/table.h"
+#include "terminal/terminal.h"
+
+DEFINE_CLEANUP(struct table *, table_free)
+
+static void test_table_aligns_and_escapes(void)
+{
+	cleanup(table_free) struct table *table = table_new();
+	cleanup(free) char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	table_column(table, "NAME", TABLE_LEFT);
+	table_column(table, "N", TABLE_RIGHT);
+	table_cell(table, "%s", "vm\033[2J");
+	table_cell(table, "%d", 7);
+	table_cell(table, "%s", "ä");
+	table_cell(table, "%d", 123);
+	table_print(table, stream);
+	(void)fclose(stream);
+	check_string(text, "NAME      N\nvm?[2J    7\nä       123\n");
+}
+
+static void test_table_escape_broken_utf8(void)
+{
+	char text[] = "a\xc3(\xe2\x82\xac\xff\x7f";
+
+	check_string(table_escape(text), "a?(€??");
+}
+
+static void test_options_in_any_order(void)
+{
+	char *argv[] = {"vm", "list", "--json", "--node=a", "--node", "b", "--", "--x", NULL};
+	const char *node = NULL;
+	bool json = false;
+	const struct command_option options[] = {{"json", OPTION_FLAG, &json},
+						 {"node", OPTION_VALUE, &node}};
+	int status;
+
+	check_int(options_parse(8, argv, options, 2, "", &status), 2);
+	check_string(argv[1], "list");
+	check_string(argv[2], "--x");
+	check_string(node, "b");
+	check(json);
+}
+
+static void test_options_mistakes_are_usage(void)
+{
+	char *unknown[] = {"vm", "--jsn", NULL}, *missing[] = {"vm", "--node", NULL};
+	const char *node = NULL;
+	const struct command_option options[] = {{"node", OPTION_VALUE, &node}};
+	int status = 0;
+
+	check_int(options_parse(2, unknown, options, 1, "", &status), -1);
+	check_int(status, EXIT_USAGE);
+	status = 0;
+	check_int(options_parse(2, missing, options, 1, "", &status), -1);
+	check_int(status, EXIT_USAGE);
+}
+
+TEST_MAIN(TEST(test_table_aligns_and_escapes), TEST(test_table_escape_broken_utf8),
+	  TEST(test_options_in_any_order), TEST(test_options_mistakes_are_usage))
