@@ -2,18 +2,16 @@
 #include "hypervisor/qmp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "hypervisor/unix_socket.h"
 
 enum state {
 	STATE_IDLE,
@@ -221,38 +219,10 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 	take_lines(connection);
 }
 
-/* A socket path may be longer than sockaddr_un holds, and is to be seen from the process's root:
- * both are met by connecting to it through a descriptor. */
-static int connect_socket(const struct qmp *qmp)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	cleanup(close) int node = -1;
-	char path[PATH_MAX];
-	int fd;
-
-	if (snprintf(path, sizeof(path), "/proc/%d/%s/%s", (int)qmp->pid,
-		     qmp->path[0] == '/' ? "root" : "cwd", qmp->path) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	node = open(path, O_PATH | O_CLOEXEC);
-	if (node < 0)
-		return -errno;
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", node);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		int r = -errno;
-
-		(void)close(fd);
-		return r;
-	}
-	return fd;
-}
-
 static int start_connection(struct qmp *qmp)
 {
 	struct connection *connection;
-	int fd = connect_socket(qmp);
+	int fd = unix_socket_connect(qmp->path, qmp->pid);
 
 	if (fd < 0)
 		return fd;
