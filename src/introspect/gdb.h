@@ -1,0 +1,26 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A call into the guest's kernel through QEMU's gdb stub (Remote Serial Protocol): a hardware
+ * breakpoint at a place where the kernel holds no lock (the timer tick), there the registers are
+ * kept, a function is called with up to three arguments, and everything is put back. The explicit
+ * second choice for ending a process, when a write into memory cannot wake it. Blocking with a
+ * deadline; on any failure the stub is told to let the guest go on, and the caller must end the
+ * stub
+ * ("gdbserver none") and resume the VM whatever this returns.
+ */
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct gdb_call {
+	uint64_t breakpoint; /* where to interrupt: update_process_times */
+	uint64_t function;   /* what to call: kill_pid */
+	uint64_t return_to;  /* an address that is never executed meanwhile: machine_halt */
+	uint64_t arguments[3];
+	int64_t timeout_usec; /* of the whole */
+};
+
+/* Borrows `fd`, a connected stream socket to the stub. ret_result: what the function returned
+ * (rax). Errors: -ETIME, -EPROTO, -ECONNRESET. */
+int gdb_call(int fd, const struct gdb_call *call, uint64_t *ret_result, struct error *err);

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "introspect/hidden.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	XARRAY_SLOTS = 64,
+	XARRAY_SHIFT_MAX = 60,
+	PID_LINK_SIZE = 16, /* of an hlist_node; the first is PIDTYPE_PID's */
+	ENTRIES_MAX = 4 * TASKS_MAX,
+};
+
+/* The set of processes, by address */
+
+struct set {
+	const struct guest *guest;
+	struct hidden_sample *sample;
+	uint32_t *slots; /* number + 1 */
+	size_t capacity;
+	uint32_t view; /* that is being read */
+};
+
+static uint32_t *find_slot(const struct set *set, uint64_t address)
+{
+	size_t at = (size_t)((address >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+
+	for (;; at++) {
+		uint32_t *slot = &set->slots[at & (2 * set->capacity - 1)];
+
+		if (*slot == 0 || set->sample->entries[*slot - 1].address == address)
+			return slot;
+	}
+}
+
+static int grow(struct set *set)
+{
+	size_t capacity = set->capacity ? 2 * set->capacity : 512;
+	struct hidden_entry *grown = reallocarray(set->sample->entries, capacity, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	set->sample->entries = grown;
+	free(set->slots);
+	set->slots = calloc(2 * capacity, sizeof(*set->slots));
+	if (!set->slots)
+		return -ENOMEM;
+	set->capacity = capacity;
+	for (size_t i = 0; i < set->sample->count; i++)
+		*find_slot(set, grown[i].address) = (uint32_t)i + 1;
+	return 0;
+}
+
+static bool is_final(int r)
+{
+	return r == -ETIME || r == -EIO || r == -ENOMEM;
+}
+
+/* Notes that the view has this process. */
+static int add_process(struct set *set, uint64_t address)
+{
+	struct hidden_entry entry = {.address = address, .views = set->view};
+	uint32_t *slot;
+	int r;
+
+	if (set->sample->count == set->capacity) {
+		r = grow(set);
+		if (r < 0)
+			return r;
+	}
+	slot = find_slot(set, address);
+	if (*slot) {
+		set->sample->entries[*slot - 1].views |= set->view;
+		return 0;
+	}
+	r = guest_field(set->guest, address, FIELD_TASK_START, &entry.start_nsec);
+	if (r < 0 || set->sample->count == ENTRIES_MAX)
+		return r < 0 ? r : -ELOOP;
+	set->sample->entries[set->sample->count++] = entry;
+	*slot = (uint32_t)set->sample->count;
+	return 0;
+}
+
+/* A thread counts as its process; idle tasks (pid 0) are in no view. */
+static int add_thread(struct set *set, uint64_t address)
+{
+	uint64_t leader, pid;
+	int r = guest_field_pointer(set->guest, address, FIELD_TASK_GROUP_LEADER, &leader);
+
+	if (r == 0)
+		r = guest_field(set->guest, leader, FIELD_TASK_PID, &pid);
+	return r < 0 || pid == 0 ? r : add_process(set, leader);
+}
+
+/* The table of pids: an xarray (lib/xarray.c), whose nodes have 64 slots and whose entries are
+ * struct pid. */
+
+static int add_pid(struct set *set, uint64_t pid)
+{
+	uint64_t node;
+	int r = guest_field(set->guest, pid, FIELD_PID_TASKS, &node);
+
+	if (r < 0 || node == 0) /* kept by a session whose leader is gone */
+		return r;
+	if (!guest_is_kernel_pointer(node) || node % 8)
+		return -EFAULT;
+	return add_thread(set, node - guest_offset(set->guest, FIELD_TASK_PID_LINKS));
+}
+
+static bool is_xarray_node(uint64_t entry)
+{
+	return (entry & 3) == 2 && guest_is_kernel_pointer(entry);
+}
+
+/* Depth is bounded because the shift must fall. */
+static int walk_xarray(struct set *set, uint64_t entry, int shift_below)
+{
+	uint64_t node = entry - 2, slots[XARRAY_SLOTS], shift;
+	int r;
+
+	if (!is_xarray_node(entry)) {
+		if (!guest_is_kernel_pointer(entry) || entry % 8)
+			return 0;
+		return add_pid(set, entry);
+	}
+	r = guest_field(set->guest, node, FIELD_XA_SHIFT, &shift);
+	if (r == 0)
+		r = guest_read(set->guest, node + guest_offset(set->guest, FIELD_XA_SLOTS), slots,
+			       sizeof(slots));
+	if (r == 0 && (shift & 0xff) >= (uint64_t)shift_below)
+		r = -EFAULT;
+	for (int i = 0; r == 0 && i < XARRAY_SLOTS; i++) {
+		r = slots[i] ? walk_xarray(set, slots[i], (int)(shift & 0xff)) : 0;
+		if (r < 0 && !is_final(r)) {
+			set->sample->unreadable++;
+			r = 0;
+		}
+	}
+	return r;
+}
+
+static int walk_pids(struct set *set)
+{
+	uint64_t head;
+	int r = guest_field(set->guest, guest_symbol(set->guest, SYMBOL_INIT_PID_NS),
+			    FIELD_PIDNS_XA_HEAD, &head);
+
+	return r < 0 ? r : walk_xarray(set, head, XARRAY_SHIFT_MAX);
+}
+
+/* Parents' lists: each thread has one */
+
+static int take_child(void *userdata, uint64_t address)
+{
+	return add_thread(userdata, address);
+}
+
+static int take_parent_thread(void *userdata, uint64_t address)
+{
+	struct set *set = userdata;
+	struct guest_list list = {
+		.head = address + guest_offset(set->guest, FIELD_TASK_CHILDREN),
+		.member = guest_offset(set->guest, FIELD_TASK_SIBLING),
+		.limit = TASKS_MAX,
+	};
+	uint32_t broken;
+
+	return guest_walk_list(set->guest, &list, take_child, set, &broken);
+}
+
+static int walk_children(struct set *set)
+{
+	int r = take_parent_thread(set, guest_symbol(set->guest, SYMBOL_INIT_TASK));
+
+	for (size_t i = 0; !is_final(r) && i < set->sample->count; i++) {
+		struct task task = {.address = set->sample->entries[i].address};
+
+		r = guest_field_pointer(set->guest, task.address, FIELD_TASK_SIGNAL, &task.signal);
+		if (r == 0)
+			r = task_threads(set->guest, &task, take_parent_thread, set);
+		if (r < 0)
+			set->sample->unreadable++;
+	}
+	return is_final(r) ? r : 0;
+}
+
+/* Run queues */
+
+static int take_running(void *userdata, uint64_t address)
+{
+	return add_thread(userdata, address);
+}
+
+static int walk_queue(struct set *set, uint64_t queue)
+{
+	struct guest_list list = {
+		.head = queue + guest_offset(set->guest, FIELD_RQ_CFS_TASKS),
+		.member = guest_offset(set->guest, FIELD_TASK_GROUP_NODE),
+		.limit = TASKS_MAX,
+	};
+	uint64_t current;
+	uint32_t broken;
+	int r = guest_field_pointer(set->guest, queue, FIELD_RQ_CURR, &current);
+
+	if (r == 0)
+		r = add_thread(set, current);
+	if (r == 0 && guest_has(set->guest, FIELD_RQ_CFS_TASKS) &&
+	    guest_has(set->guest, FIELD_TASK_GROUP_NODE))
+		r = guest_walk_list(set->guest, &list, take_running, set, &broken);
+	return r;
+}
+
+static int walk_queues(struct set *set)
+{
+	const struct guest *guest = set->guest;
+	uint64_t count = 0, mask[HIDDEN_CPUS_MAX / 64] = {0};
+	int r;
+
+	if (!guest_symbol(guest, SYMBOL_RUNQUEUES) || !guest_has(guest, FIELD_RQ_CURR))
+		return 0;
+	r = guest_read(guest, guest_symbol(guest, SYMBOL_NR_CPU_IDS), &count, 4);
+	if (count > HIDDEN_CPUS_MAX)
+		count = HIDDEN_CPUS_MAX;
+	if (r == 0)
+		r = guest_read(guest, guest_symbol(guest, SYMBOL_CPU_ONLINE_MASK), mask,
+			       (count + 63) / 64 * 8);
+	for (uint64_t cpu = 0; r == 0 && cpu < count; cpu++) {
+		uint64_t offset;
+
+		if (!(mask[cpu / 64] >> (cpu % 64) & 1))
+			continue;
+		r = guest_read64(guest, guest_symbol(guest, SYMBOL_PER_CPU_OFFSET) + cpu * 8,
+				 &offset);
+		if (r == 0)
+			r = walk_queue(set, guest_symbol(guest, SYMBOL_RUNQUEUES) + offset);
+		if (r < 0 && !is_final(r)) {
+			set->sample->unreadable++;
+			r = 0;
+		}
+	}
+	return r;
+}
+
+/* Sampling */
+
+static int add_list(struct set *set, const struct task_list *tasks)
+{
+	int r = grow(set);
+
+	for (size_t i = 0; r == 0 && i < tasks->count; i++) {
+		set->view = HIDDEN_VIEW_LIST;
+		r = add_process(set, tasks->tasks[i].address);
+	}
+	return r;
+}
+
+int hidden_sample_read(const struct guest *guest, const struct task_list *tasks,
+		       struct hidden_sample *ret_sample)
+{
+	static const struct {
+		uint32_t view;
+		int (*walk)(struct set *set);
+	} views[] = {{HIDDEN_VIEW_PIDS, walk_pids},
+		     {HIDDEN_VIEW_RUNNING, walk_queues},
+		     {HIDDEN_VIEW_CHILDREN, walk_children}};
+	struct hidden_sample sample = {0};
+	struct set set = {.guest = guest, .sample = &sample};
+	int r = add_list(&set, tasks);
+
+	for (size_t i = 0; r == 0 && i < sizeof(views) / sizeof(views[0]); i++) {
+		set.view = views[i].view;
+		r = views[i].walk(&set);
+		if (r < 0 && !is_final(r)) {
+			sample.unreadable++;
+			r = 0;
+		}
+	}
+	free(set.slots);
+	if (r < 0) {
+		hidden_sample_deinit(&sample);
+		return r;
+	}
+	for (size_t i = 0; i < sample.count; i++)
+		sample.odd += hidden_is_odd(&sample.entries[i]);
+	*ret_sample = sample;
+	return 0;
+}
+
+void hidden_sample_deinit(struct hidden_sample *sample)
+{
+	free(sample->entries);
+	*sample = (struct hidden_sample){0};
+}
+
+bool hidden_is_odd(const struct hidden_entry *entry)
+{
+	return (entry->views & (HIDDEN_VIEW_LIST | HIDDEN_VIEW_PIDS)) !=
+	       (HIDDEN_VIEW_LIST | HIDDEN_VIEW_PIDS);
+}
+
+static bool agrees(const struct hidden_entry *entry, const struct hidden_sample *other)
+{
+	uint32_t mask = HIDDEN_VIEW_LIST | HIDDEN_VIEW_PIDS;
+
+	for (size_t i = 0; i < other->count; i++)
+		if (other->entries[i].address == entry->address &&
+		    other->entries[i].start_nsec == entry->start_nsec)
+			return (other->entries[i].views & mask) == (entry->views & mask);
+	return false;
+}
+
+void hidden_sample_intersect(struct hidden_sample *sample, const struct hidden_sample *other)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < sample->count; i++)
+		if (hidden_is_odd(&sample->entries[i]) && agrees(&sample->entries[i], other))
+			sample->entries[kept++] = sample->entries[i];
+	sample->count = kept;
+	sample->odd = (uint32_t)kept;
+}

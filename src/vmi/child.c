@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The confined child of a job. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "introspect/sandbox.h"
+#include "vmi/frame.h"
+#include "vmi/job.h"
+#include "vmi/view.h"
+
+enum { SEND_USEC = 10 * 1000 * 1000, MEMORY_BYTES_MAX = 1 << 30, CPU_SECONDS_MAX = 120 };
+
+static int confine(const struct job *job, const struct target *target, int parent,
+		   struct error *err)
+{
+	int keep[TARGET_DESCRIPTORS_MAX + 1];
+	struct sandbox_limits limits = {.memory_bytes = MEMORY_BYTES_MAX,
+					.cpu_seconds = CPU_SECONDS_MAX};
+
+	if (job->unconfined)
+		return 0;
+	memcpy(keep, target->descriptors, target->descriptor_count * sizeof(keep[0]));
+	keep[target->descriptor_count] = parent;
+	return sandbox_enter(keep, target->descriptor_count + 1, &limits, NULL, err);
+}
+
+/* The profile that was kept if it is of the kernel that runs now, else a new one, which the parent
+ * is given to keep. */
+static int find_profile(struct session *session, const void *kept, size_t kept_size,
+			struct error *err)
+{
+	struct profile_source source = {session->target->memory, session->target->vcpus,
+					session->target->vcpu_count};
+	struct profile profile;
+	int64_t started_usec = clock_mono_usec();
+	int r = kept ? profile_load(&source, kept, kept_size, &profile, NULL) : -ENOENT;
+
+	session->from_cache = r == 0;
+	if (r < 0)
+		r = profile_make(&source, &profile, err);
+	if (r < 0)
+		return r;
+	session->profile_usec = clock_mono_usec() - started_usec;
+	guest_init(&session->guest, session->target->memory, &profile);
+	if (!session->from_cache)
+		r = frame_send(session->parent, clock_mono_usec() + SEND_USEC, FRAME_PROFILE,
+			       &profile, sizeof(profile));
+	return r < 0 ? error_set_errno(err, r, "handing on the profile") : 0;
+}
+
+/* How it was read: the last table of every report. */
+static void put_reading(struct session *session)
+{
+	static const struct report_column columns[] = {
+		{"mode", REPORT_TEXT},         {"retries", REPORT_COUNT},
+		{"paused", REPORT_NSEC},       {"profile", REPORT_TEXT},
+		{"profile_took", REPORT_NSEC}, {"whole_took", REPORT_NSEC},
+	};
+	struct report *report = session->report;
+
+	report_table(report, "reading", columns, sizeof(columns) / sizeof(columns[0]), false);
+	report_text(report, session->paused_usec       ? "paused"
+			    : session->retries         ? "live, again"
+			    : session->target->monitor ? "live"
+						       : "dump");
+	report_number(report, session->retries);
+	report_number(report, (uint64_t)session->paused_usec * 1000);
+	report_text(report, session->from_cache ? "kept" : "made");
+	report_number(report, (uint64_t)session->profile_usec * 1000);
+	report_number(report, (uint64_t)(clock_mono_usec() - session->started_usec) * 1000);
+}
+
+static int run_views(struct session *session, struct error *err)
+{
+	const struct session_order *order = session->order;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < order->view_count; i++) {
+		r = view_table[order->views[i]].run(session, err);
+		if (r < 0)
+			(void)error_prefix(err, r, "%s", view_table[order->views[i]].name);
+	}
+	return r;
+}
+
+static int send_report(struct session *session, struct error *err)
+{
+	cleanup(free) uint8_t *bytes = NULL;
+	size_t size;
+	int r = report_encode(session->report, &bytes, &size, err);
+
+	if (r == 0)
+		r = frame_send(session->parent, clock_mono_usec() + SEND_USEC, FRAME_REPORT, bytes,
+			       size);
+	return r;
+}
+
+static int work(const struct job *job, struct session *session, const void *profile,
+		size_t profile_size, struct error *err)
+{
+	int r = confine(job, session->target, session->parent, err);
+
+	memory_set_deadline(session->target->memory,
+			    session->started_usec + job->order.budget_usec);
+	if (r == 0)
+		r = find_profile(session, profile, profile_size, err);
+	if (r == 0)
+		r = run_views(session, err);
+	if (r < 0)
+		return r;
+	put_reading(session);
+	return send_report(session, err);
+}
+
+int job_child(const struct job *job, const struct target *target, int parent, const void *profile,
+	      size_t profile_size)
+{
+	struct error err = ERROR_INIT;
+	struct session session = {.order = &job->order,
+				  .target = target,
+				  .parent = parent,
+				  .report = report_new(),
+				  .started_usec = clock_mono_usec()};
+	int r = session.report ? work(job, &session, profile, profile_size, &err)
+			       : error_set_errno(&err, -ENOMEM, "report");
+
+	if (r < 0) {
+		if (err.code == 0)
+			(void)error_set_errno(&err, r, "looking into the guest");
+		r = frame_send_error(parent, clock_mono_usec() + SEND_USEC, &err);
+	} else {
+		r = frame_send(parent, clock_mono_usec() + SEND_USEC, FRAME_DONE, NULL, 0);
+	}
+	session_deinit(&session);
+	return r < 0;
+}

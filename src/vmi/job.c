@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmi/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "introspect/profile.h"
+#include "vmi/frame.h"
+
+/* A pause is to be short: past this the VM goes on, whatever the child does. */
+enum { PAUSE_USEC_MAX = 1000 * 1000, GRACE_USEC = 1000 * 1000 };
+
+struct running {
+	const struct job *job;
+	struct target *target;
+	pid_t child;
+	int line;
+	int64_t deadline_usec, paused_usec; /* paused_usec: since when; 0: runs */
+	struct report *report;
+	bool done;
+};
+
+static int64_t deadline_of(const struct running *running)
+{
+	int64_t pause_end = running->paused_usec + PAUSE_USEC_MAX;
+
+	return running->paused_usec && pause_end < running->deadline_usec ? pause_end
+									  : running->deadline_usec;
+}
+
+/* Profiles that were kept: one file per boot of a QEMU process. */
+
+static int profile_path(const struct job *job, const struct target *target, char *path, size_t size)
+{
+	if (!job->cache || !target->key[0])
+		return -ENOENT;
+	return snprintf(path, size, "%s/%s.profile", job->cache, target->key) < (int)size
+		       ? 0
+		       : -ENAMETOOLONG;
+}
+
+static size_t load_profile(const struct job *job, const struct target *target,
+			   struct profile *profile)
+{
+	cleanup(close) int fd = -1;
+	char path[4096];
+	ssize_t size;
+
+	if (profile_path(job, target, path, sizeof(path)) < 0)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	size = fd < 0 ? 0 : read(fd, profile, sizeof(*profile));
+	return size == sizeof(*profile) ? sizeof(*profile) : 0;
+}
+
+/* As mkdir -p. What cannot be made shows when a file is put there. */
+static void make_folder(const char *folder)
+{
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s", folder);
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0755);
+		*slash = '/';
+	}
+	(void)mkdir(path, 0700);
+}
+
+/* What cannot be kept is made anew next time. */
+static void save_profile(const struct job *job, const struct target *target,
+			 const struct frame *frame)
+{
+	char path[4096], fresh[4096 + 8];
+	int fd;
+	bool is_written;
+
+	if (frame->size != sizeof(struct profile) ||
+	    profile_path(job, target, path, sizeof(path)) < 0)
+		return;
+	make_folder(job->cache);
+	(void)snprintf(fresh, sizeof(fresh), "%s.XXXXXX", path);
+	fd = mkostemp(fresh, O_CLOEXEC);
+	if (fd < 0)
+		return;
+	is_written = write(fd, frame->payload, frame->size) == (ssize_t)frame->size;
+	if (close(fd) < 0 || !is_written || rename(fresh, path) < 0)
+		(void)unlink(fresh);
+}
+
+/* What the child asks for */
+
+static int answer(const struct running *running, int r, const struct error *err)
+{
+	int64_t deadline = clock_mono_usec() + GRACE_USEC;
+
+	return r < 0 ? frame_send_error(running->line, deadline, err)
+		     : frame_send(running->line, deadline, FRAME_OK, NULL, 0);
+}
+
+static int stop(struct running *running)
+{
+	struct error err = ERROR_INIT;
+	int r = running->target->monitor ? monitor_stop(running->target->monitor, &err)
+					 : error_set(&err, -EALREADY, "a dump does not run");
+
+	if (r == 0)
+		running->paused_usec = clock_mono_usec();
+	return answer(running, r, &err);
+}
+
+static int cont(struct running *running)
+{
+	struct error err = ERROR_INIT;
+	int r = running->paused_usec ? monitor_cont(running->target->monitor, &err) : 0;
+
+	if (r == 0)
+		running->paused_usec = 0;
+	return answer(running, r, &err);
+}
+
+static int take_report(struct running *running, const struct frame *frame, struct error *err)
+{
+	int r;
+
+	report_free(running->report);
+	running->report = NULL;
+	r = report_decode(frame->payload, frame->size, &running->report, err);
+	return r < 0 ? error_prefix(err, r, "the report of the confined process") : 0;
+}
+
+static int take_frame(struct running *running, const struct frame *frame, struct error *err)
+{
+	const struct job *job = running->job;
+
+	switch (frame->type) {
+	case FRAME_STOP:
+		return stop(running);
+	case FRAME_CONT:
+		return cont(running);
+	case FRAME_PROFILE:
+		save_profile(job, running->target, frame);
+		return 0;
+	case FRAME_REPORT:
+		return take_report(running, frame, err);
+	case FRAME_DATA:
+		return job->take_data ? job->take_data(job->userdata, frame->payload, frame->size)
+				      : error_set(err, -EPROTO, "data that nobody asked for");
+	case FRAME_DONE:
+		running->done = true;
+		return running->report ? 0 : error_set(err, -EPROTO, "no report came");
+	case FRAME_FAILED:
+		return frame_error(frame, err);
+	case FRAME_CALL:
+	case FRAME_OK:
+		break;
+	}
+	return error_set(err, -EPROTO, "the confined process speaks out of turn");
+}
+
+/* A child that died says nothing: its status does. */
+static int explain_end(int r, int status, struct error *err)
+{
+	if (r != -EPIPE)
+		return r;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		return error_set(err, r,
+				 "the confined process was ended by its sandbox: it called what it "
+				 "may not");
+	if (WIFSIGNALED(status))
+		return error_set(err, r, "the confined process was ended by signal %d (%s)",
+				 WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return error_set(err, r, "the confined process ended without an answer");
+}
+
+static int listen_to(struct running *running, struct error *err)
+{
+	int r = 0;
+
+	while (r == 0 && !running->done) {
+		struct frame frame;
+
+		r = frame_receive(running->line, deadline_of(running), &frame, err);
+		if (r < 0)
+			break;
+		r = take_frame(running, &frame, err);
+		frame_deinit(&frame);
+	}
+	if (r == -ETIME && (!err || err->code == 0 || err->code == -ETIME))
+		r = error_set(err, r,
+			      running->paused_usec
+				      ? "the confined process kept the VM paused for too long"
+				      : "the time budget ended");
+	return r;
+}
+
+static int finish(struct running *running, int r, struct error *err)
+{
+	struct error cont_err = ERROR_INIT;
+	int status = 0;
+
+	if (running->paused_usec && monitor_cont(running->target->monitor, &cont_err) < 0 && r == 0)
+		r = error_set(err, cont_err.code, "the VM is left paused: %s", cont_err.text);
+	running->paused_usec = 0;
+	if (!running->done && r != -EPIPE)
+		(void)kill(running->child, SIGKILL); /* our own child, not yet waited for */
+	(void)waitpid(running->child, &status, 0);
+	return explain_end(r, status, err);
+}
+
+static int start(struct running *running, struct error *err)
+{
+	struct profile *profile = malloc(sizeof(*profile));
+	int ends[2], r = profile ? frame_pair(ends) : -ENOMEM;
+	size_t size;
+
+	if (r < 0) {
+		free(profile);
+		return error_set_errno(err, r, "starting the confined process");
+	}
+	size = load_profile(running->job, running->target, profile);
+	(void)fflush(NULL); /* so that nothing is written twice */
+	running->child = fork();
+	if (running->child == 0) {
+		(void)close(ends[0]);
+		_exit(job_child(running->job, running->target, ends[1], size ? profile : NULL,
+				size));
+	}
+	free(profile);
+	(void)close(ends[1]);
+	running->line = ends[0];
+	if (running->child < 0) {
+		r = -errno;
+		(void)close(ends[0]);
+		return error_set_errno(err, r, "starting the confined process");
+	}
+	return 0;
+}
+
+int job_run(const struct job *job, struct target *target, struct report **ret_report,
+	    struct error *err)
+{
+	struct running running = {.job = job,
+				  .target = target,
+				  .deadline_usec = clock_mono_usec() + job->order.budget_usec +
+						   job->order.interval_usec + GRACE_USEC};
+	int r = start(&running, err);
+
+	if (r < 0)
+		return r;
+	r = listen_to(&running, err);
+	r = finish(&running, r, err);
+	(void)close(running.line);
+	if (r < 0)
+		report_free(running.report);
+	else
+		*ret_report = running.report;
+	return r;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmi/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "hypervisor/procfs.h"
+#include "introspect/dump.h"
+#include "introspect/mtree.h"
+#include "metric/metric.h"
+#include "vmi/backing.h"
+
+enum { PROCESSES_MAX = 8192 };
+
+/* Which process */
+
+static bool is_wanted(const struct qemu_process *process, const char *vm)
+{
+	char uuid[VM_UUID_TEXT_SIZE];
+
+	return strcmp(process->name, vm) == 0 ||
+	       strcasecmp(vm_uuid_format(&process->uuid, uuid), vm) == 0;
+}
+
+static int find_process(const char *vm, struct qemu_process *ret_process, struct error *err)
+{
+	cleanup(free) pid_t *pids = calloc(PROCESSES_MAX, sizeof(*pids));
+	int count = pids ? procfs_list(pids, PROCESSES_MAX) : -ENOMEM, found = 0;
+
+	if (count < 0)
+		return error_set_errno(err, count, "listing the QEMU processes");
+	for (int i = 0; i < count; i++) {
+		struct qemu_process process;
+
+		if (!procfs_examine(pids[i], &process) || !is_wanted(&process, vm))
+			continue;
+		*ret_process = process;
+		found++;
+	}
+	if (found == 0)
+		return error_set(err, -ENOENT,
+				 "no QEMU process on this host (%d seen) is named '%s' or has that "
+				 "UUID",
+				 count, vm);
+	if (found > 1)
+		return error_set(err, -EEXIST,
+				 "%d QEMU processes are named '%s': give the UUID or --pid", found,
+				 vm);
+	return 0;
+}
+
+static int open_monitor(const struct target_options *options, const struct qemu_process *process,
+			struct target *target, struct error *err)
+{
+	char uuid[VM_UUID_TEXT_SIZE];
+
+	if (process->of_libvirt)
+		return monitor_open_libvirt(options->uri, vm_uuid_format(&process->uuid, uuid),
+					    &target->monitor, err);
+	if (!process->qmp_path[0])
+		return error_set(err, -ENOTSUP,
+				 "process %d (%s) has no monitor to ask: it belongs to no libvirt "
+				 "and was started without -qmp unix:PATH,server=on,wait=off",
+				 (int)process->pid, process->name);
+	return monitor_open_qmp(process->qmp_path, process->pid, &target->monitor, err);
+}
+
+/* Fills the process and the monitor of a live guest. */
+static int attach(const struct target_options *options, struct target *target, struct error *err)
+{
+	struct qemu_process process = {.pid = options->pid};
+	int r = 0;
+
+	if (options->qmp) {
+		r = monitor_open_qmp(options->qmp, 0, &target->monitor, err);
+		if (r == 0)
+			r = monitor_pid(target->monitor, &process.pid, err);
+		if (r < 0)
+			return r;
+	} else if (options->vm) {
+		r = find_process(options->vm, &process, err);
+		if (r < 0)
+			return r;
+	}
+	if (!procfs_examine(process.pid, &process))
+		return error_set(err, -ENOENT, "process %d is no QEMU, or may not be looked at",
+				 (int)process.pid);
+	if (!target->monitor)
+		r = open_monitor(options, &process, target, err);
+	target->pid = process.pid;
+	(void)snprintf(target->name, sizeof(target->name), "%s", process.name);
+	(void)snprintf(target->key, sizeof(target->key), "%d-%llu", (int)process.pid,
+		       (unsigned long long)process.start_ticks);
+	return r;
+}
+
+/* Memory */
+
+static int keep_descriptor(struct target *target, int fd)
+{
+	for (size_t i = 0; i < target->descriptor_count; i++)
+		if (target->descriptors[i] == fd)
+			return 0;
+	if (target->descriptor_count == TARGET_DESCRIPTORS_MAX)
+		return -E2BIG;
+	target->descriptors[target->descriptor_count++] = fd;
+	return 0;
+}
+
+static int add_range(struct target *target, struct backing *backing,
+		     const struct mtree_range *range, bool writable, struct error *err)
+{
+	struct backing_place place;
+	int r = backing_find(backing, target->monitor, range, writable, &place, err);
+
+	if (r == 0)
+		r = memory_add(target->memory, range->gpa, range->size, place.fd, place.offset,
+			       place.is_shared ? MEMORY_MAPPED : MEMORY_PAGED, writable, err);
+	if (r < 0)
+		return error_prefix(err, r, "memory block '%s'", range->block);
+	target->way = place.is_shared ? "shared memory" : "process memory";
+	if (keep_descriptor(target, place.fd) < 0)
+		return error_set(err, -E2BIG, "more than %d memory files", TARGET_DESCRIPTORS_MAX);
+	return 0;
+}
+
+static int map_memory(struct target *target, bool writable, struct error *err)
+{
+	cleanup(free) struct mtree_range *ranges = calloc(MTREE_RANGES_MAX, sizeof(*ranges));
+	cleanup(free) char *text = NULL;
+	struct backing backing;
+	int count, r = monitor_human(target->monitor, "info mtree -f", &text, err);
+
+	if (r < 0)
+		return r;
+	count = ranges ? mtree_parse(text, ranges, MTREE_RANGES_MAX, err)
+		       : error_set_errno(err, -ENOMEM, "memory map");
+	if (count < 0)
+		return error_prefix(err, count, "the guest's memory map");
+	r = backing_init(&backing, target->pid, err);
+	for (int i = 0; r == 0 && i < count; i++)
+		r = add_range(target, &backing, &ranges[i], writable, err);
+	backing_deinit(&backing);
+	return r;
+}
+
+static int read_registers(struct target *target, struct error *err)
+{
+	cleanup(free) char *text = NULL;
+	int count, r = monitor_human(target->monitor, "info registers -a", &text, err);
+
+	if (r < 0)
+		return r;
+	target->vcpus = calloc(REGISTERS_VCPUS_MAX, sizeof(*target->vcpus));
+	if (!target->vcpus)
+		return error_set_errno(err, -ENOMEM, "registers");
+	count = registers_parse(text, target->vcpus, REGISTERS_VCPUS_MAX, err);
+	if (count < 0)
+		return error_prefix(err, count, "the vCPUs' registers");
+	target->vcpu_count = (size_t)count;
+	return 0;
+}
+
+/* Dumps */
+
+static const char *format_name(enum dump_format format)
+{
+	switch (format) {
+	case DUMP_LIME:
+		return "LiME dump";
+	case DUMP_ELF:
+		return "ELF dump";
+	case DUMP_RAW:
+		break;
+	}
+	return "raw dump";
+}
+
+static int open_dump(const char *path, struct target *target, struct error *err)
+{
+	struct dump dump;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return error_set_errno(err, -errno, "%s", path);
+	target->descriptors[target->descriptor_count++] = fd;
+	r = dump_open(fd, &dump, err);
+	if (r < 0)
+		return error_prefix(err, r, "%s", path);
+	for (size_t i = 0; r == 0 && i < dump.range_count; i++)
+		r = memory_add(target->memory, dump.ranges[i].gpa, dump.ranges[i].size, fd,
+			       dump.ranges[i].offset, MEMORY_PAGED, false, err);
+	if (r < 0)
+		(void)error_prefix(err, r, "%s", path);
+	target->way = format_name(dump.format);
+	(void)snprintf(target->name, sizeof(target->name), "%s", path);
+	target->vcpus = keep(dump.vcpus);
+	target->vcpu_count = dump.vcpu_count;
+	dump_deinit(&dump);
+	return r;
+}
+
+int target_open(const struct target_options *options, struct target *ret_target, struct error *err)
+{
+	struct target target = {.memory = memory_new()};
+	int r;
+
+	if (!target.memory)
+		return error_set_errno(err, -ENOMEM, "memory map");
+	if (options->dump) {
+		r = open_dump(options->dump, &target, err);
+	} else {
+		r = attach(options, &target, err);
+		if (r == 0)
+			r = map_memory(&target, options->writable, err);
+		if (r == 0)
+			r = read_registers(&target, err);
+	}
+	if (r < 0)
+		target_close(&target);
+	else
+		*ret_target = target;
+	return r;
+}
+
+void target_close(struct target *target)
+{
+	memory_free(target->memory);
+	monitor_free(target->monitor);
+	free(target->vcpus);
+	for (size_t i = 0; i < target->descriptor_count; i++)
+		(void)close(target->descriptors[i]); /* only read */
+	*target = (struct target){0};
+}
