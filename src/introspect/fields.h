@@ -56,7 +56,6 @@
 	FIELD(SIGNAL_WRITE_BYTES, "signal_struct", "ioac.write_bytes", WANT) \
 	FIELD(SIGNAL_REAL_TIMER, "signal_struct", "real_timer", NEED) \
 	FIELD(HRTIMER_STATE, "hrtimer", "state", NEED) \
-	FIELD(HRTIMER_SIZE, "hrtimer", "", NEED) \
 	FIELD(MM_PGD, "mm_struct", "pgd", NEED) \
 	FIELD(MM_ARG_START, "mm_struct", "arg_start", NEED) \
 	FIELD(MM_ARG_END, "mm_struct", "arg_end", NEED) \
@@ -115,6 +114,7 @@
 	FIELD(UDP_MASK, "udp_table", "mask", WANT) \
 	FIELD(UDP_SLOT_HEAD, "udp_hslot", "head", WANT) \
 	FIELD(UDP_SLOT_SIZE, "udp_hslot", "", WANT) \
+	FIELD(PID_COUNT, "pid", "count", NEED) \
 	FIELD(PID_LEVEL, "pid", "level", NEED) \
 	FIELD(PID_TASKS, "pid", "tasks", NEED) \
 	FIELD(PID_NUMBERS, "pid", "numbers", NEED) \
@@ -191,8 +191,7 @@
 	SYMBOL(KILL_PID, "kill_pid", WANT) \
 	SYMBOL(UPDATE_PROCESS_TIMES, "update_process_times", WANT) \
 	SYMBOL(MACHINE_HALT, "machine_halt", WANT) \
-	SYMBOL(SIGNAL_WAKE_UP_STATE, "signal_wake_up_state", WANT) \
-	SYMBOL(RECALC_SIGPENDING, "recalc_sigpending", WANT)
+	SYMBOL(SIGNAL_WAKE_UP_STATE, "signal_wake_up_state", WANT)
 /* clang-format on */
 
 #define INTROSPECT_ENUM(id, ...) FIELD_##id,

@@ -252,24 +252,29 @@ static void set_register(uint8_t *registers, enum register_number number, uint64
 	memcpy(registers + 8 * (size_t)number, &value, sizeof(value));
 }
 
+static int select_thread(struct stub *stub, const char *thread)
+{
+	char text[THREAD_SIZE + 2];
+
+	if (thread[0] == '\0')
+		return 0; /* the stub tells of none: there is one vCPU only */
+	(void)snprintf(text, sizeof(text), "Hg%s", thread);
+	return command(stub, text);
+}
+
 /* The thread in "T05thread:01;" becomes the one whose registers are meant. */
 static int select_stopped(struct stub *stub)
 {
 	const char *name = strstr(stub->packet, "thread:");
-	char text[THREAD_SIZE + 2];
 	size_t length;
 
-	stub->thread[0] = '\0';
-	if (!name)
-		return 0; /* there is one vCPU only */
-	name += strlen("thread:");
+	name = name ? name + strlen("thread:") : "";
 	length = strcspn(name, ";");
 	if (length >= sizeof(stub->thread))
 		return error_set(stub->err, -EPROTO, "the gdb stub names no thread");
 	memcpy(stub->thread, name, length);
 	stub->thread[length] = '\0';
-	(void)snprintf(text, sizeof(text), "Hg%s", stub->thread);
-	return command(stub, text);
+	return select_thread(stub, stub->thread);
 }
 
 static int await_stop(struct stub *stub)
@@ -282,26 +287,26 @@ static int await_stop(struct stub *stub)
 	return r < 0 ? r : select_stopped(stub);
 }
 
-/* Lets the guest run until a vCPU stands at `address`. */
-static int run_to(struct stub *stub, uint64_t address, enum phase phase,
+/* Lets the guest run until a vCPU stands at `address`, the one that `thread` names if that is not
+ * NULL. Other stops are somebody else's pauses, and it goes on. */
+static int run_to(struct stub *stub, uint64_t address, const char *thread, enum phase phase,
 		  uint8_t registers[REGISTERS_SIZE])
 {
 	enum phase before = stub->phase;
 
-	for (;;) {
-		int r = say(stub, "c");
+	do {
+		int r;
 
-		if (r < 0)
-			return r;
 		stub->phase = phase;
-		r = await_stop(stub);
+		r = say(stub, "c");
+		if (r == 0)
+			r = await_stop(stub);
 		if (r == 0)
 			r = read_registers(stub, registers);
 		if (r < 0)
 			return r;
-		if (get_register(registers, RIP) == address)
-			break; /* else somebody paused the VM, and it goes on */
-	}
+	} while (get_register(registers, RIP) != address ||
+		 (thread && strcmp(thread, stub->thread) != 0));
 	stub->phase = before;
 	return 0;
 }
@@ -360,18 +365,16 @@ static int make_call(struct stub *stub, const struct gdb_call *call, uint64_t *r
 	stub->deadline_usec -= call->timeout_usec / 2; /* the rest is for the call */
 	r = set_breakpoint(stub, true, call->breakpoint);
 	if (r == 0)
-		r = run_to(stub, call->breakpoint, PHASE_WAITING, stub->saved);
+		r = run_to(stub, call->breakpoint, NULL, PHASE_WAITING, stub->saved);
 	if (r < 0)
 		return error_prefix(stub->err, r, "waiting for the tick");
 	stub->deadline_usec = end_usec;
 	memcpy(stub->caller, stub->thread, sizeof(stub->caller));
 	r = prepare_call(stub, call);
 	if (r == 0)
-		r = run_to(stub, call->return_to, PHASE_CALLING, registers);
+		r = run_to(stub, call->return_to, stub->caller, PHASE_CALLING, registers);
 	if (r < 0)
 		return error_prefix(stub->err, r, "calling");
-	if (strcmp(stub->thread, stub->caller) != 0)
-		return error_set(stub->err, -EPROTO, "another vCPU has come to the return address");
 	*ret_result = get_register(registers, RAX);
 	return restore(stub);
 }
@@ -383,12 +386,14 @@ static int interrupt(struct stub *stub)
 	return r < 0 ? r : await_stop(stub);
 }
 
-/* Whether the call had come back after all. */
+/* Whether the call has come back after all. */
 static int look_for_return(struct stub *stub, const struct gdb_call *call)
 {
 	uint8_t registers[REGISTERS_SIZE];
-	int r = read_registers(stub, registers);
+	int r = select_thread(stub, stub->caller);
 
+	if (r == 0)
+		r = read_registers(stub, registers);
 	return r == 0 && get_register(registers, RIP) != call->return_to ? -ENOTRECOVERABLE : r;
 }
 

@@ -94,6 +94,22 @@ int guest_string(const struct guest *guest, uint64_t va, char *buffer, size_t si
 	return 0;
 }
 
+int guest_write(const struct guest *guest, uint64_t va, uint64_t value, size_t size,
+		const char *what)
+{
+	uint64_t gpa, left;
+	uint64_t text = guest_symbol(guest, SYMBOL_STEXT), end = guest_symbol(guest, SYMBOL_ETEXT);
+	int r = guest_translate(guest, va, &gpa, &left);
+
+	if (r < 0)
+		return r;
+	if (left < size || gpa % size)
+		return -EFAULT;
+	if (gpa - guest->profile.image.gpa - (text - guest->profile.image.va) < end - text)
+		return -EPERM;
+	return memory_write(guest->memory, gpa, value, size, what);
+}
+
 bool guest_has(const struct guest *guest, enum field field)
 {
 	return guest->profile.fields[field].offset != PROFILE_ABSENT;

@@ -42,6 +42,10 @@ int guest_field(const struct guest *guest, uint64_t object, enum field field, ui
 int guest_field_pointer(const struct guest *guest, uint64_t object, enum field field,
 			uint64_t *ret_pointer);
 
+/* Writes up to 8 bytes within a page; as memory_write(). -EPERM for the kernel's text. */
+int guest_write(const struct guest *guest, uint64_t va, uint64_t value, size_t size,
+		const char *what);
+
 static inline bool guest_is_kernel_pointer(uint64_t va)
 {
 	return va >= UINT64_C(0xff00000000000000) && va < UINT64_C(0xfffffffffffff000);

@@ -5,12 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	XARRAY_SLOTS = 64,
-	XARRAY_SHIFT_MAX = 60,
-	PID_LINK_SIZE = 16, /* of an hlist_node; the first is PIDTYPE_PID's */
-	ENTRIES_MAX = 4 * TASKS_MAX,
-};
+#include "introspect/pid.h"
+
+enum { ENTRIES_MAX = 4 * TASKS_MAX };
 
 /* The set of processes, by address */
 
@@ -93,68 +90,21 @@ static int add_thread(struct set *set, uint64_t address)
 	return r < 0 || pid == 0 ? r : add_process(set, leader);
 }
 
-/* The table of pids: an xarray (lib/xarray.c), whose nodes have 64 slots and whose entries are
- * struct pid. */
-
-static int add_pid(struct set *set, uint64_t pid)
+static int take_task(void *userdata, uint64_t address)
 {
-	uint64_t node;
-	int r = guest_field(set->guest, pid, FIELD_PID_TASKS, &node);
-
-	if (r < 0 || node == 0) /* kept by a session whose leader is gone */
-		return r;
-	if (!guest_is_kernel_pointer(node) || node % 8)
-		return -EFAULT;
-	return add_thread(set, node - guest_offset(set->guest, FIELD_TASK_PID_LINKS));
-}
-
-static bool is_xarray_node(uint64_t entry)
-{
-	return (entry & 3) == 2 && guest_is_kernel_pointer(entry);
-}
-
-/* Depth is bounded because the shift must fall. */
-static int walk_xarray(struct set *set, uint64_t entry, int shift_below)
-{
-	uint64_t node = entry - 2, slots[XARRAY_SLOTS], shift;
-	int r;
-
-	if (!is_xarray_node(entry)) {
-		if (!guest_is_kernel_pointer(entry) || entry % 8)
-			return 0;
-		return add_pid(set, entry);
-	}
-	r = guest_field(set->guest, node, FIELD_XA_SHIFT, &shift);
-	if (r == 0)
-		r = guest_read(set->guest, node + guest_offset(set->guest, FIELD_XA_SLOTS), slots,
-			       sizeof(slots));
-	if (r == 0 && (shift & 0xff) >= (uint64_t)shift_below)
-		r = -EFAULT;
-	for (int i = 0; r == 0 && i < XARRAY_SLOTS; i++) {
-		r = slots[i] ? walk_xarray(set, slots[i], (int)(shift & 0xff)) : 0;
-		if (r < 0 && !is_final(r)) {
-			set->sample->unreadable++;
-			r = 0;
-		}
-	}
-	return r;
+	return add_thread(userdata, address);
 }
 
 static int walk_pids(struct set *set)
 {
-	uint64_t head;
-	int r = guest_field(set->guest, guest_symbol(set->guest, SYMBOL_INIT_PID_NS),
-			    FIELD_PIDNS_XA_HEAD, &head);
+	uint32_t unreadable;
+	int r = pid_walk(set->guest, take_task, set, &unreadable);
 
-	return r < 0 ? r : walk_xarray(set, head, XARRAY_SHIFT_MAX);
+	set->sample->unreadable += unreadable;
+	return r;
 }
 
 /* Parents' lists: each thread has one */
-
-static int take_child(void *userdata, uint64_t address)
-{
-	return add_thread(userdata, address);
-}
 
 static int take_parent_thread(void *userdata, uint64_t address)
 {
@@ -166,7 +116,7 @@ static int take_parent_thread(void *userdata, uint64_t address)
 	};
 	uint32_t broken;
 
-	return guest_walk_list(set->guest, &list, take_child, set, &broken);
+	return guest_walk_list(set->guest, &list, take_task, set, &broken);
 }
 
 static int walk_children(struct set *set)
@@ -187,11 +137,6 @@ static int walk_children(struct set *set)
 
 /* Run queues */
 
-static int take_running(void *userdata, uint64_t address)
-{
-	return add_thread(userdata, address);
-}
-
 static int walk_queue(struct set *set, uint64_t queue)
 {
 	struct guest_list list = {
@@ -207,7 +152,7 @@ static int walk_queue(struct set *set, uint64_t queue)
 		r = add_thread(set, current);
 	if (r == 0 && guest_has(set->guest, FIELD_RQ_CFS_TASKS) &&
 	    guest_has(set->guest, FIELD_TASK_GROUP_NODE))
-		r = guest_walk_list(set->guest, &list, take_running, set, &broken);
+		r = guest_walk_list(set->guest, &list, take_task, set, &broken);
 	return r;
 }
 

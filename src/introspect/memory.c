@@ -278,9 +278,10 @@ static int write_bytes(struct memory *memory, uint64_t gpa, const void *bytes, s
 	return 0;
 }
 
-int memory_write(struct memory *memory, uint64_t gpa, uint64_t value, size_t size)
+int memory_write(struct memory *memory, uint64_t gpa, uint64_t value, size_t size, const char *what)
 {
-	struct memory_change change = {.gpa = gpa, .after = value, .size = (uint32_t)size};
+	struct memory_change change = {
+		.gpa = gpa, .after = value, .size = (uint32_t)size, .what = what};
 	int r;
 
 	assert(size >= 1 && size <= sizeof(value) && gpa % size == 0);

@@ -50,11 +50,13 @@ int memory_read(struct memory *memory, uint64_t gpa, void *buffer, size_t size);
  * -EPERM unless allowed by memory_allow_writes(). */
 enum memory_writes { MEMORY_WRITES_REFUSED, MEMORY_WRITES_DRY, MEMORY_WRITES_REAL };
 void memory_allow_writes(struct memory *memory, enum memory_writes mode);
-int memory_write(struct memory *memory, uint64_t gpa, uint64_t value, size_t size);
+int memory_write(struct memory *memory, uint64_t gpa, uint64_t value, size_t size,
+		 const char *what);
 
 struct memory_change {
 	uint64_t gpa, before, after;
 	uint32_t size;
+	const char *what; /* for people: borrowed for ever */
 };
 const struct memory_change *memory_changes(const struct memory *memory, size_t *ret_count);
 

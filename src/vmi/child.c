@@ -108,7 +108,8 @@ static int work(const struct job *job, struct session *session, const void *prof
 	if (r == 0)
 		r = find_profile(session, profile, profile_size, err);
 	if (r == 0)
-		r = run_views(session, err);
+		r = job->kind == JOB_END_PROCESS ? job_end_process(job, session, err)
+						 : run_views(session, err);
 	if (r < 0)
 		return r;
 	put_reading(session);

@@ -18,7 +18,7 @@ enum frame_type {
 	FRAME_DATA,    /* child: the next piece of a file */
 	FRAME_STOP,    /* child: pause the VM; empty */
 	FRAME_CONT,    /* child: let it run again; empty */
-	FRAME_CALL,    /* child: make this call into the guest; five numbers of 64 bits */
+	FRAME_CALL,    /* child: make this call into the guest; six numbers of 64 bits */
 	FRAME_OK,      /* parent: done, and what came of it */
 	FRAME_FAILED,  /* either: a struct error, see frame_send_error() */
 	FRAME_DONE,    /* child: that was all; empty */
@@ -27,7 +27,7 @@ enum frame_type {
 enum {
 	FRAME_PIECE_MAX = 1 << 20, /* bytes of FRAME_PROFILE and FRAME_DATA */
 	FRAME_ANSWER_MAX = 64,     /* bytes of FRAME_OK */
-	FRAME_CALL_SIZE = 5 * 8,
+	FRAME_CALL_SIZE = 6 * 8,
 };
 
 struct frame {

@@ -34,7 +34,7 @@ static int64_t in_msec(int64_t msec)
 static void test_frame_round_trip(void)
 {
 	struct frame frame = {.size = 99};
-	uint64_t call[5] = {1, 2, 3, 4, UINT64_MAX};
+	uint64_t call[6] = {1, 2, 3, 4, 5, UINT64_MAX};
 
 	open_pair();
 	check_int(frame_send(fds[0], 0, FRAME_CALL, call, sizeof(call)), 0);
@@ -173,7 +173,7 @@ static void test_frame_sizes_are_limited(void)
 	check_int(receive_head(FRAME_DATA, FRAME_PIECE_MAX + 1), -EBADMSG);
 	check_int(receive_head(FRAME_PROFILE, UINT32_MAX), -EBADMSG);
 	check_int(receive_head(FRAME_STOP, 1), -EBADMSG);
-	check_int(receive_head(FRAME_CALL, 39), -EBADMSG);
+	check_int(receive_head(FRAME_CALL, 47), -EBADMSG);
 	check_int(receive_head(FRAME_OK, FRAME_ANSWER_MAX + 1), -EBADMSG);
 	check_int(receive_head(FRAME_FAILED, 3), -EBADMSG);
 	check_int(receive_head(FRAME_FAILED, 4 + 511), -ETIME);

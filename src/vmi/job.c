@@ -13,10 +13,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "introspect/profile.h"
+#include "vmi/call.h"
 #include "vmi/frame.h"
+#include "vmi/guard.h"
 
 /* A pause is to be short: past this the VM goes on, whatever the child does. */
-enum { PAUSE_USEC_MAX = 1000 * 1000, GRACE_USEC = 1000 * 1000 };
+enum { PAUSE_USEC_MAX = 1000 * 1000, GRACE_USEC = 1000 * 1000, CALL_USEC_MAX = 4 * 1000 * 1000 };
 
 struct running {
 	const struct job *job;
@@ -25,6 +27,7 @@ struct running {
 	int line;
 	int64_t deadline_usec, paused_usec; /* paused_usec: since when; 0: runs */
 	struct report *report;
+	struct guard guard;
 	bool done;
 };
 
@@ -106,25 +109,103 @@ static int answer(const struct running *running, int r, const struct error *err)
 		     : frame_send(running->line, deadline, FRAME_OK, NULL, 0);
 }
 
+/* In the guard, which has no connection of its own yet: the parent's ended with it. */
+static int resume_for_the_dead(void *userdata)
+{
+	struct running *running = userdata;
+	struct monitor *monitor;
+	int r = target_reopen_monitor(running->target, &monitor, NULL);
+
+	return r < 0 ? r : monitor_cont(monitor, NULL);
+}
+
+/* A write during a migration may be lost, or meet the copy of a word. */
+static int check_state(const struct running *running, struct error *err)
+{
+	struct monitor_state state;
+	int r = monitor_state(running->target->monitor, &state, err);
+
+	if (r < 0 || running->job->kind != JOB_END_PROCESS || !state.migrating)
+		return r;
+	return error_set(err, -EBUSY, "the VM is being migrated or saved (%s): nothing is written",
+			 state.status);
+}
+
+static int pause_vm(struct running *running, struct error *err)
+{
+	int r;
+
+	if (!running->target->monitor)
+		return error_set(err, -EALREADY, "a dump does not run");
+	r = check_state(running, err);
+	if (r == 0 && !running->guard.pid)
+		r = guard_start(&running->guard, resume_for_the_dead, running, err);
+	if (r < 0)
+		return r;
+	guard_paused(&running->guard);
+	r = monitor_stop(running->target->monitor, err);
+	if (r < 0)
+		guard_resumed(&running->guard);
+	else
+		running->paused_usec = clock_mono_usec();
+	return r;
+}
+
+static int resume_vm(struct running *running, struct error *err)
+{
+	int r = running->paused_usec ? monitor_cont(running->target->monitor, err) : 0;
+
+	if (r == 0 && running->paused_usec) {
+		running->paused_usec = 0;
+		guard_resumed(&running->guard);
+	}
+	return r;
+}
+
 static int stop(struct running *running)
 {
 	struct error err = ERROR_INIT;
-	int r = running->target->monitor ? monitor_stop(running->target->monitor, &err)
-					 : error_set(&err, -EALREADY, "a dump does not run");
+	int r = pause_vm(running, &err);
 
-	if (r == 0)
-		running->paused_usec = clock_mono_usec();
 	return answer(running, r, &err);
 }
 
 static int cont(struct running *running)
 {
 	struct error err = ERROR_INIT;
-	int r = running->paused_usec ? monitor_cont(running->target->monitor, &err) : 0;
+	int r = resume_vm(running, &err);
 
-	if (r == 0)
-		running->paused_usec = 0;
 	return answer(running, r, &err);
+}
+
+/* Only where it was ordered: a parser that fell to its guest is not to call what it likes. */
+static int call(struct running *running, const struct frame *frame)
+{
+	const struct job *job = running->job;
+	struct error err = ERROR_INIT;
+	struct gdb_call wanted = {.timeout_usec = CALL_USEC_MAX};
+	uint64_t result = 0;
+	int r = 0;
+
+	memcpy(&wanted.breakpoint, frame->payload, 8);
+	memcpy(&wanted.function, frame->payload + 8, 8);
+	memcpy(&wanted.return_to, frame->payload + 16, 8);
+	memcpy(wanted.arguments, frame->payload + 24, sizeof(wanted.arguments));
+	if (job->kind != JOB_END_PROCESS || job->end.method != END_BY_CALL || job->end.dry_run ||
+	    running->paused_usec)
+		r = error_set(&err, -EPERM, "no call was ordered");
+	if (r == 0)
+		r = check_state(running, &err);
+	if (r == 0 && !running->guard.pid)
+		r = guard_start(&running->guard, resume_for_the_dead, running, &err);
+	if (r == 0) {
+		guard_paused(&running->guard);
+		r = call_into_guest(running->target, &wanted, &result, &err);
+		guard_resumed(&running->guard);
+	}
+	return r < 0 ? answer(running, r, &err)
+		     : frame_send(running->line, clock_mono_usec() + GRACE_USEC, FRAME_OK, &result,
+				  sizeof(result));
 }
 
 static int take_report(struct running *running, const struct frame *frame, struct error *err)
@@ -160,6 +241,7 @@ static int take_frame(struct running *running, const struct frame *frame, struct
 	case FRAME_FAILED:
 		return frame_error(frame, err);
 	case FRAME_CALL:
+		return call(running, frame);
 	case FRAME_OK:
 		break;
 	}
@@ -207,12 +289,12 @@ static int finish(struct running *running, int r, struct error *err)
 	struct error cont_err = ERROR_INIT;
 	int status = 0;
 
-	if (running->paused_usec && monitor_cont(running->target->monitor, &cont_err) < 0 && r == 0)
+	if (resume_vm(running, &cont_err) < 0)
 		r = error_set(err, cont_err.code, "the VM is left paused: %s", cont_err.text);
-	running->paused_usec = 0;
 	if (!running->done && r != -EPIPE)
 		(void)kill(running->child, SIGKILL); /* our own child, not yet waited for */
 	(void)waitpid(running->child, &status, 0);
+	guard_stop(&running->guard);
 	return explain_end(r, status, err);
 }
 
@@ -251,7 +333,8 @@ int job_run(const struct job *job, struct target *target, struct report **ret_re
 	struct running running = {.job = job,
 				  .target = target,
 				  .deadline_usec = clock_mono_usec() + job->order.budget_usec +
-						   job->order.interval_usec + GRACE_USEC};
+						   job->order.interval_usec + job->end.wait_usec +
+						   GRACE_USEC};
 	int r = start(&running, err);
 
 	if (r < 0)

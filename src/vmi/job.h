@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "introspect/end.h"
 #include "vmi/session.h"
 #include "vmi/target.h"
 #include "wire/report.h"
@@ -20,8 +21,9 @@ enum job_kind { JOB_VIEWS, JOB_END_PROCESS, JOB_SYMBOLS };
 struct job {
 	enum job_kind kind;
 	struct session_order order;
-	const char *cache; /* folder for profiles; NULL: none is kept */
-	bool unconfined;   /* for debuggers and sanitizers: without the sandbox */
+	struct end_order end; /* JOB_END_PROCESS */
+	const char *cache;    /* folder for profiles; NULL: none is kept */
+	bool unconfined;      /* for debuggers and sanitizers: without the sandbox */
 	/* JOB_SYMBOLS: takes each piece of the file; a negative errno ends the job. */
 	int (*take_data)(void *userdata, const void *bytes, size_t size);
 	void *userdata;
@@ -36,3 +38,6 @@ int job_run(const struct job *job, struct target *target, struct report **ret_re
 /* What the child does between fork and exit; returns its exit status. */
 int job_child(const struct job *job, const struct target *target, int parent, const void *profile,
 	      size_t profile_size);
+
+/* Its part for each kind but the views: adds to the session's report. */
+int job_end_process(const struct job *job, struct session *session, struct error *err);

@@ -2,10 +2,10 @@
 #include "vmi/session.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "vmi/frame.h"
 
 enum { RETRY_GAP_USEC = 2000, ANSWER_USEC = 10 * 1000 * 1000 };
 
@@ -23,28 +23,33 @@ void session_deinit(struct session *session)
 	report_free(session->report);
 }
 
-/* One word to the parent, and the answer. */
-static int ask_parent(struct session *session, enum frame_type type, struct error *err)
+int session_ask(struct session *session, enum frame_type type, const void *payload, size_t size,
+		void *answer, size_t *ret_size, struct error *err)
 {
 	int64_t deadline = clock_mono_usec() + ANSWER_USEC;
 	struct frame frame;
-	int r = frame_send(session->parent, deadline, type, NULL, 0);
+	int r = frame_send(session->parent, deadline, type, payload, size);
 
-	if (r == 0)
-		r = frame_receive(session->parent, deadline, &frame, err);
+	if (r < 0)
+		return error_set_errno(err, r, "asking the parent");
+	r = frame_receive(session->parent, deadline, &frame, err);
 	if (r < 0)
 		return r;
-	if (frame.type == FRAME_FAILED)
+	if (frame.type == FRAME_FAILED) {
 		r = frame_error(&frame, err);
-	else if (frame.type != FRAME_OK)
+	} else if (frame.type != FRAME_OK) {
 		r = error_set(err, -EPROTO, "the parent answered out of turn");
+	} else if (answer) {
+		memcpy(answer, frame.payload, frame.size);
+		*ret_size = frame.size;
+	}
 	frame_deinit(&frame);
 	return r;
 }
 
 int session_pause(struct session *session, struct error *err)
 {
-	int r = session->is_paused ? 0 : ask_parent(session, FRAME_STOP, err);
+	int r = session->is_paused ? 0 : session_ask(session, FRAME_STOP, NULL, 0, NULL, NULL, err);
 
 	if (r == 0 && !session->is_paused) {
 		session->is_paused = true;
@@ -56,7 +61,7 @@ int session_pause(struct session *session, struct error *err)
 
 int session_resume(struct session *session, struct error *err)
 {
-	int r = session->is_paused ? ask_parent(session, FRAME_CONT, err) : 0;
+	int r = session->is_paused ? session_ask(session, FRAME_CONT, NULL, 0, NULL, NULL, err) : 0;
 
 	if (r == 0 && session->is_paused) {
 		session->is_paused = false;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "introspect/guest.h"
 #include "introspect/task.h"
+#include "vmi/frame.h"
 #include "vmi/target.h"
 #include "wire/report.h"
 
@@ -46,6 +47,10 @@ int session_tasks(struct session *session, const struct task_list **ret_tasks, s
 /* Forgets it, and every page that was kept: what follows is the guest as it is now. */
 void session_refresh(struct session *session);
 
+/* One request to the parent and its answer: up to FRAME_ANSWER_MAX bytes into `answer` (may be NULL
+ * with ret_size when none is expected). Errors: what the parent says, frame_receive()'s. */
+int session_ask(struct session *session, enum frame_type type, const void *payload, size_t size,
+		void *answer, size_t *ret_size, struct error *err);
 /* The parent stops the VM, or lets it go on, before these return. A second pause is none. -EALREADY
  * when the VM was not running: then it is left so. */
 int session_pause(struct session *session, struct error *err);

@@ -50,50 +50,76 @@ static int find_process(const char *vm, struct qemu_process *ret_process, struct
 				 count, vm);
 	if (found > 1)
 		return error_set(err, -EEXIST,
-				 "%d QEMU processes are named '%s': give the UUID or --pid", found,
-				 vm);
+				 "%d QEMU processes are named '%s': give the UUID or --process",
+				 found, vm);
 	return 0;
 }
 
-static int open_monitor(const struct target_options *options, const struct qemu_process *process,
-			struct target *target, struct error *err)
+int target_reopen_monitor(const struct target *target, struct monitor **ret_monitor,
+			  struct error *err)
+{
+	if (target->uri)
+		return monitor_open_libvirt(target->uri, target->reach, ret_monitor, err);
+	return monitor_open_qmp(target->reach, target->pid, ret_monitor, err);
+}
+
+/* How the process's monitor is reached. */
+static int find_reach(const struct target_options *options, const struct qemu_process *process,
+		      struct target *target, struct error *err)
 {
 	char uuid[VM_UUID_TEXT_SIZE];
 
-	if (process->of_libvirt)
-		return monitor_open_libvirt(options->uri, vm_uuid_format(&process->uuid, uuid),
-					    &target->monitor, err);
+	if (process->of_libvirt) {
+		target->uri = options->uri;
+		(void)snprintf(target->reach, sizeof(target->reach), "%s",
+			       vm_uuid_format(&process->uuid, uuid));
+		return 0;
+	}
 	if (!process->qmp_path[0])
 		return error_set(err, -ENOTSUP,
 				 "process %d (%s) has no monitor to ask: it belongs to no libvirt "
 				 "and was started without -qmp unix:PATH,server=on,wait=off",
 				 (int)process->pid, process->name);
-	return monitor_open_qmp(process->qmp_path, process->pid, &target->monitor, err);
+	(void)snprintf(target->reach, sizeof(target->reach), "%s", process->qmp_path);
+	target->pid = process->pid;
+	return 0;
+}
+
+/* By its socket alone, whose other end is the process. */
+static int attach_socket(const char *path, struct target *target, struct error *err)
+{
+	int r = monitor_open_qmp(path, 0, &target->monitor, err);
+
+	(void)snprintf(target->reach, sizeof(target->reach), "%s", path);
+	return r < 0 ? r : monitor_pid(target->monitor, &target->pid, err);
 }
 
 /* Fills the process and the monitor of a live guest. */
 static int attach(const struct target_options *options, struct target *target, struct error *err)
 {
-	struct qemu_process process = {.pid = options->pid};
+	struct qemu_process process;
+	pid_t pid = options->pid;
 	int r = 0;
 
 	if (options->qmp) {
-		r = monitor_open_qmp(options->qmp, 0, &target->monitor, err);
-		if (r == 0)
-			r = monitor_pid(target->monitor, &process.pid, err);
-		if (r < 0)
-			return r;
+		r = attach_socket(options->qmp, target, err);
+		pid = target->pid;
 	} else if (options->vm) {
 		r = find_process(options->vm, &process, err);
-		if (r < 0)
-			return r;
+		pid = r < 0 ? 0 : process.pid;
 	}
-	if (!procfs_examine(process.pid, &process))
-		return error_set(err, -ENOENT, "process %d is no QEMU, or may not be looked at",
-				 (int)process.pid);
-	if (!target->monitor)
-		r = open_monitor(options, &process, target, err);
-	target->pid = process.pid;
+	if (r < 0)
+		return r;
+	if (!procfs_examine(pid, &process))
+		return error_set(err, geteuid() == 0 ? -ENOENT : -EACCES, "process %d is no QEMU%s",
+				 (int)pid, geteuid() == 0 ? "" : ", or only root may look at it");
+	if (!options->qmp) {
+		r = find_reach(options, &process, target, err);
+		if (r == 0)
+			r = target_reopen_monitor(target, &target->monitor, err);
+	}
+	if (r == 0)
+		target->pid = process.pid;
 	(void)snprintf(target->name, sizeof(target->name), "%s", process.name);
 	(void)snprintf(target->key, sizeof(target->key), "%d-%llu", (int)process.pid,
 		       (unsigned long long)process.start_ticks);

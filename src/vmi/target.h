@@ -15,7 +15,7 @@
 #include "introspect/memory.h"
 #include "introspect/registers.h"
 
-enum { TARGET_NAME_SIZE = 256, TARGET_DESCRIPTORS_MAX = 64 };
+enum { TARGET_NAME_SIZE = 256, TARGET_DESCRIPTORS_MAX = 64, TARGET_REACH_SIZE = 4096 };
 
 /* One of: a VM's name or UUID; a QMP socket; a process; a dump file. */
 struct target_options {
@@ -31,6 +31,8 @@ struct target {
 				     */
 	struct monitor *monitor;    /* NULL for a dump */
 	pid_t pid;
+	char reach[TARGET_REACH_SIZE]; /* the way to the monitor: a socket's path, or a UUID */
+	const char *uri;               /* of libvirt; NULL: reach is a socket */
 	struct memory *memory;
 	const char *way; /* for people: "shared memory", "process memory", "ELF dump", ... */
 	int descriptors[TARGET_DESCRIPTORS_MAX];
@@ -42,4 +44,7 @@ struct target {
 /* Errors say what was looked for and where: -ENOENT (no such VM), -EEXIST (several of that name),
  * -EACCES (not root), -ENOTSUP, and those of the parts. */
 int target_open(const struct target_options *options, struct target *ret_target, struct error *err);
+/* A second connection to the same monitor, for one whose first has ended. */
+int target_reopen_monitor(const struct target *target, struct monitor **ret_monitor,
+			  struct error *err);
 void target_close(struct target *target);

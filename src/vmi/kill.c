@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* atom-vmi kill VM --pid N */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "terminal/terminal.h"
+#include "vmi/command.h"
+
+DEFINE_CLEANUP(struct report *, report_free)
+
+static const char help[] =
+	"Usage: atom-vmi kill VM --pid N [--start NSEC] [--command NAME] [--dry-run]\n"
+	"                [--method memory|call] [--no-wake] [--container-init] [--wait MSEC] "
+	"[--json]\n"
+	"Ends a process of a guest: SIGKILL is made pending by a write into its memory, and a "
+	"sleeper\n"
+	"is woken. --start and --command are its identity as 'ps' gave it (start_nsec, command); "
+	"without\n"
+	"them it is the process that bears the number now. --dry-run shows each word that would "
+	"be\n"
+	"written. --method call has the guest's kernel do it, through QEMU's gdb stub.\n"
+	"Exit status: 0 dead (or dry run), 1 failed, 2 bad usage, 3 refused, 4 pending (it sleeps "
+	"where nothing wakes it).\n";
+
+struct kill_options {
+	const char *start, *command, *method, *wait;
+	bool dry_run, no_wake, container_init;
+};
+
+static int take_order(const struct kill_options *options, struct end_order *order)
+{
+	unsigned long wait_msec = 5000, start = 0;
+
+	if ((options->wait && !options_number("wait", options->wait, 0, 60000, &wait_msec)) ||
+	    (options->start && !options_number("start", options->start, 1, INT64_MAX, &start)))
+		return EXIT_USAGE;
+	if (options->method && strcmp(options->method, "call") == 0)
+		order->method = END_BY_CALL;
+	else if (options->method && strcmp(options->method, "memory") != 0)
+		return terminal_fail(EXIT_USAGE, "--method must be memory or call, not '%.40s'",
+				     options->method);
+	order->start_nsec = start;
+	(void)snprintf(order->comm, sizeof(order->comm), "%s",
+		       options->command ? options->command : "");
+	order->dry_run = options->dry_run;
+	order->no_wake = options->no_wake;
+	order->container_init = options->container_init;
+	order->wait_usec = (int64_t)wait_msec * USEC_PER_MSEC;
+	return EXIT_OK;
+}
+
+/* The outcome stands in the first table's first cell. */
+static int status_of(const struct report *report)
+{
+	long table = report_find_table(report, "end");
+	const struct report_cell *outcome = table < 0 || report_rows(report, (size_t)table) == 0
+						    ? NULL
+						    : report_cell(report, (size_t)table, 0, 0);
+
+	if (!outcome || !outcome->known)
+		return EXIT_FAILED;
+	if (strcmp(outcome->text.bytes, "refused") == 0)
+		return EXIT_REFUSED;
+	return strcmp(outcome->text.bytes, "armed") == 0 ? EXIT_ARMED : EXIT_OK;
+}
+
+int command_kill(int argc, char **argv)
+{
+	struct kill_options o = {0};
+	const struct command_option own[] = {
+		{"start", OPTION_VALUE, &o.start},
+		{"command", OPTION_VALUE, &o.command},
+		{"method", OPTION_VALUE, &o.method},
+		{"wait", OPTION_VALUE, &o.wait},
+		{"dry-run", OPTION_FLAG, &o.dry_run},
+		{"no-wake", OPTION_FLAG, &o.no_wake},
+		{"container-init", OPTION_FLAG, &o.container_init},
+	};
+	const struct command_line line = {
+		.help = help, .own = own, .own_count = sizeof(own) / sizeof(own[0])};
+	cleanup(report_free) struct report *report = NULL;
+	struct command_common common;
+	struct job job = {.kind = JOB_END_PROCESS};
+	struct target_options target;
+	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
+
+	if (count < 0 || status != EXIT_OK)
+		return status;
+	if (common.dump || !common.pid)
+		return terminal_fail(EXIT_USAGE,
+				     common.dump ? "a dump holds no process that could be ended"
+						 : "--pid must say which process is to end");
+	job.end.pid = job.order.pid;
+	target.writable = !o.dry_run;
+	status = take_order(&o, &job.end);
+	if (status == EXIT_OK)
+		status = command_run(&job, &target, common.json, &report);
+	return status == EXIT_OK ? status_of(report) : status;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* atom-vmi VIEW[,VIEW...] VM */
+#include <string.h>
+
+#include "base/clock.h"
+#include "terminal/terminal.h"
+#include "vmi/command.h"
+#include "vmi/view.h"
+
+static const char help[] =
+	"Usage: atom-vmi VIEW[,VIEW...] VM [--json] [--pid N] [--interval SEC] [--budget MSEC]\n"
+	"                [--pause] [--no-cache] [--cache DIR] [--connect URI]\n"
+	"Instead of VM: --qmp SOCKET, --process PID (of QEMU), --dump FILE.\n"
+	"--pause allows a short pause when the guest changes faster than it can be read.\n"
+	"atom-vmi --help lists the views.\n";
+
+/* "ps,net" into places in the table of views. */
+static int parse_views(char *text, struct session_order *order)
+{
+	char *rest = text;
+
+	for (const char *name; (name = strsep(&rest, ","));) {
+		int place = view_find(name);
+
+		if (place < 0)
+			return terminal_fail(EXIT_USAGE,
+					     "there is no view '%.40s'; see atom-vmi --help", name);
+		if (order->view_count == SESSION_VIEWS_MAX)
+			return terminal_fail(EXIT_USAGE, "more than %d views", SESSION_VIEWS_MAX);
+		order->views[order->view_count++] = (uint32_t)place;
+	}
+	return EXIT_OK;
+}
+
+int command_look(int argc, char **argv)
+{
+	const char *interval = NULL;
+	const struct command_option own[] = {{"interval", OPTION_VALUE, &interval}};
+	const struct command_line line = {.help = help, .own = own, .own_count = 1};
+	struct command_common common;
+	struct job job = {.kind = JOB_VIEWS};
+	struct target_options target;
+	double seconds = 1;
+	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
+
+	if (count < 0 || status != EXIT_OK)
+		return status;
+	if (interval && !options_real("interval", interval, &seconds))
+		return EXIT_USAGE;
+	if (seconds < 0.05 || seconds > 60)
+		return terminal_fail(EXIT_USAGE, "--interval must be from 0.05 to 60 seconds");
+	job.order.interval_usec = (int64_t)(seconds * USEC_PER_SEC);
+	status = parse_views(argv[0], &job.order);
+	return status == EXIT_OK ? command_run(&job, &target, common.json, NULL) : status;
+}
