@@ -25,23 +25,30 @@ const char *socket_state_name(const struct socket *socket)
 	return socket->state < count ? names[socket->state] : "";
 }
 
+void socket_format_address(const struct socket *socket, bool remote, char text[SOCKET_ADDRESS_SIZE])
+{
+	(void)inet_ntop(socket->family == FAMILY_INET6 ? AF_INET6 : AF_INET,
+			remote ? socket->remote : socket->local, text,
+			SOCKET_ADDRESS_SIZE); /* there is room */
+}
+
 void socket_format(const struct socket *socket, bool remote, char text[SOCKET_ADDRESS_SIZE])
 {
 	static const uint8_t any[16];
-	const uint8_t *address = remote ? socket->remote : socket->local;
 	uint16_t port = remote ? socket->remote_port : socket->local_port;
-	char name[INET6_ADDRSTRLEN] = "";
+	bool is_any = memcmp(remote ? socket->remote : socket->local, any, sizeof(any)) == 0;
+	char name[SOCKET_ADDRESS_SIZE];
 
-	if (memcmp(address, any, sizeof(any)) == 0 && port == 0) {
+	if (is_any && port == 0) {
 		(void)snprintf(text, SOCKET_ADDRESS_SIZE, "%s", "");
-	} else if (memcmp(address, any, sizeof(any)) == 0) {
+	} else if (is_any) {
 		(void)snprintf(text, SOCKET_ADDRESS_SIZE,
 			       socket->family == FAMILY_INET6 ? "[::]:%u" : "*:%u", port);
 	} else {
-		(void)inet_ntop(socket->family == FAMILY_INET6 ? AF_INET6 : AF_INET, address, name,
-				sizeof(name)); /* there is room */
+		socket_format_address(socket, remote, name);
 		(void)snprintf(text, SOCKET_ADDRESS_SIZE,
-			       socket->family == FAMILY_INET6 ? "[%s]:%u" : "%s:%u", name, port);
+			       socket->family == FAMILY_INET6 ? "[%.45s]:%u" : "%.45s:%u", name,
+			       port);
 	}
 }
 

@@ -44,6 +44,9 @@ const char *socket_state_name(const struct socket *socket);
 enum { SOCKET_ADDRESS_SIZE = 64 };
 /* "10.0.0.9:80", "[fe80::1]:22", "*:22" for any address, "" for none. */
 void socket_format(const struct socket *socket, bool remote, char text[SOCKET_ADDRESS_SIZE]);
+/* The same without port and brackets: "10.0.0.9", "fe80::1". */
+void socket_format_address(const struct socket *socket, bool remote,
+			   char text[SOCKET_ADDRESS_SIZE]);
 
 struct socket_list {
 	struct socket *sockets; /* owned; those held by processes come first */
