@@ -13,7 +13,11 @@
 #include "base/test.h"
 #include "hypervisor/monitor_link.h"
 
-enum { TIMEOUT_USEC = 200000, TEXT_SIZE = 1024 };
+enum {
+	SHORT_USEC = 400000, /* where time-out is what is tested */
+	LONG_USEC = 10000000,
+	TEXT_SIZE = 1024,
+};
 
 /* One exchange: a line that contains `hear` comes (NULL: nothing is waited for), then `say` goes
  * out, where "$" becomes the id of the last command heard. */
@@ -27,6 +31,7 @@ struct world {
 	int listener;
 	size_t done; /* steps that went as they should */
 	bool split;  /* a byte at a time */
+	int64_t timeout_usec;
 	char directory[64], path[96];
 	pthread_t thread;
 	struct monitor *monitor;
@@ -106,7 +111,8 @@ static int start(struct world *world, const struct step *steps, size_t step_coun
 static int open_monitor(struct world *world)
 {
 	struct monitor_link *link;
-	int r = monitor_link_open_qmp(world->path, 0, TIMEOUT_USEC, &link, &world->err);
+	int64_t timeout_usec = world->timeout_usec ? world->timeout_usec : LONG_USEC;
+	int r = monitor_link_open_qmp(world->path, 0, timeout_usec, &link, &world->err);
 
 	return r < 0 ? r : monitor_open_link(link, &world->monitor, &world->err);
 }
@@ -136,8 +142,8 @@ static size_t finish(struct world *world)
 static const struct step human_steps[] = {
 	GREETING,
 	READY,
-	{"\"command-line\":\"info mtree -f\"", EVENT "{\"return\": \"one\\r\\ntwo\\r\\n\", "
-						     "\"id\": $}\r\n" EVENT},
+	{"\"command-line\":\"info mtree -f\"",
+	 EVENT EVENT "{\"return\": \"one\\r\\ntwo\\r\\n\", \"id\": $}\r\n"},
 };
 
 static void test_monitor_human_skips_events(void)
@@ -298,7 +304,7 @@ static void test_monitor_garbage_is_no_qemu(void)
 
 static void test_monitor_second_client_is_told_why_nothing_comes(void)
 {
-	struct world world = {0};
+	struct world world = {.timeout_usec = SHORT_USEC};
 
 	check_int(start(&world, NULL, 0), 0);
 	check_int(open_monitor(&world), -ETIME);
@@ -316,14 +322,14 @@ static void test_monitor_late_answers_are_passed_over(void)
 			     "\"id\": $}\n"},
 		{"\"cont\"", NULL},
 	};
-	struct world world = {0};
+	struct world world = {.timeout_usec = SHORT_USEC};
 	int64_t start_usec;
 
 	check_int(start(&world, steps, COUNT(steps)), 0);
 	check_int(open_monitor(&world), 0);
 	start_usec = clock_mono_usec();
 	check_int(monitor_cont(world.monitor, &world.err), -ETIME);
-	check(clock_mono_usec() - start_usec >= TIMEOUT_USEC);
+	check(clock_mono_usec() - start_usec >= SHORT_USEC);
 	check_int(monitor_cont(world.monitor, &world.err), -EIO);
 	check_string(world.err.text, "cont: QEMU refuses: second");
 	check_int(monitor_cont(world.monitor, &world.err), -ETIME);
@@ -377,7 +383,7 @@ static void test_monitor_pid_is_the_one_given_or_a_qemu(void)
 
 	world = (struct world){0};
 	check_int(start(&world, steps, COUNT(steps)), 0);
-	check_int(monitor_link_open_qmp(world.path, getpid(), TIMEOUT_USEC, &link, NULL), 0);
+	check_int(monitor_link_open_qmp(world.path, getpid(), LONG_USEC, &link, NULL), 0);
 	check_int(monitor_open_link(link, &world.monitor, NULL), 0);
 	check_int(monitor_pid(world.monitor, &pid, NULL), 0);
 	check_int(pid, getpid());

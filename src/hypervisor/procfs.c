@@ -229,12 +229,29 @@ static void name_by_pid(struct qemu_process *process)
 	process->uuid = vm_uuid_from_name(process->name);
 }
 
+/* The link tells the program without touching the process's memory, on which reading a command
+ * line can hang. */
+static bool runs_qemu(pid_t pid)
+{
+	char path[64], program[PATH_MAX];
+	ssize_t length;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	length = readlink(path, program, sizeof(program) - 1);
+	if (length < 0)
+		return false; /* a thread of the kernel, or ended */
+	program[length] = '\0';
+	return procfs_is_qemu(program);
+}
+
 bool procfs_examine(pid_t pid, struct qemu_process *ret_process)
 {
 	cleanup(free) char *line = malloc(FILE_SIZE_MAX);
 	struct stat info;
 	char path[64];
-	ssize_t size = line ? read_file(line, FILE_SIZE_MAX, "/proc/%d/cmdline", (int)pid) : -1;
+	ssize_t size = line && runs_qemu(pid)
+			       ? read_file(line, FILE_SIZE_MAX, "/proc/%d/cmdline", (int)pid)
+			       : -1;
 
 	if (size <= 0 || !procfs_parse_command_line(line, (size_t)size, ret_process))
 		return false;
@@ -247,21 +264,6 @@ bool procfs_examine(pid_t pid, struct qemu_process *ret_process)
 	return read_start(pid, &ret_process->start_ticks);
 }
 
-/* The link tells the program without touching the process's memory, on which reading a command
- * line can hang. */
-static bool runs_qemu(const char *pid)
-{
-	char path[64], program[PATH_MAX];
-	ssize_t length;
-
-	(void)snprintf(path, sizeof(path), "/proc/%.16s/exe", pid);
-	length = readlink(path, program, sizeof(program) - 1);
-	if (length < 0)
-		return false; /* a thread of the kernel, or ended */
-	program[length] = '\0';
-	return procfs_is_qemu(program);
-}
-
 int procfs_list(pid_t *pids, size_t capacity)
 {
 	cleanup(closedir) DIR *directory = opendir("/proc");
@@ -270,9 +272,12 @@ int procfs_list(pid_t *pids, size_t capacity)
 
 	if (!directory)
 		return -errno;
-	while (count < capacity && (entry = readdir(directory)))
-		if (isdigit((unsigned char)entry->d_name[0]) && runs_qemu(entry->d_name))
-			pids[count++] = (pid_t)strtol(entry->d_name, NULL, 10);
+	while (count < capacity && (entry = readdir(directory))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0: no process */
+
+		if (pid > 0 && runs_qemu(pid))
+			pids[count++] = pid;
+	}
 	return (int)count;
 }
 

@@ -37,7 +37,8 @@ struct qemu_process {
 int procfs_list(pid_t *pids, size_t capacity);
 bool procfs_is_qemu(const char *program);
 
-/* What the process's command line and folder tell. False when it has ended or may not be read. */
+/* What the process's command line and folder tell. False when it is no QEMU, has ended or may not
+ * be looked at. */
 bool procfs_examine(pid_t pid, struct qemu_process *ret_process);
 
 /* From a QEMU's command line as in /proc/PID/cmdline (arguments ended by NUL); the process's

@@ -139,9 +139,10 @@ static bool name_by_inode(struct file *file)
 
 static void read_path(const struct guest *guest, uint64_t address, struct file *file)
 {
-	static const char *const pseudo[] = {"anon_inodefs", "nsfs",  "sockfs",
-					     "pipefs",       "pidfs", NULL};
+	static const char anonymous[] = "anon_inodefs";
+	static const char *const pseudo[] = {anonymous, "nsfs", "sockfs", "pipefs", "pidfs", NULL};
 	char buffer[FILE_PATH_SIZE];
+	const char *before;
 	size_t start = sizeof(buffer);
 	struct place place = {0};
 	uint64_t vfsmount, pprev = 1;
@@ -160,7 +161,12 @@ static void read_path(const struct guest *guest, uint64_t address, struct file *
 		return;
 	if (start == sizeof(buffer))
 		(void)prepend(buffer, &start, "/", 1); /* there is room */
-	(void)snprintf(file->path, sizeof(file->path), "%s%.*s", r < 0 ? "..." : "",
+	before = r < 0 ? "..." : "";
+	if (r == 0 && strcmp(file->fstype, anonymous) == 0) {
+		start++; /* such a name stands in no tree */
+		before = "anon_inode:";
+	}
+	(void)snprintf(file->path, sizeof(file->path), "%s%.*s", before,
 		       (int)(sizeof(buffer) - start), buffer + start);
 	(void)guest_field(guest, place.dentry, FIELD_DENTRY_PPREV, &pprev); /* then it has one */
 	file->is_deleted =

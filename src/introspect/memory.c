@@ -242,6 +242,15 @@ int memory_read(struct memory *memory, uint64_t gpa, void *buffer, size_t size)
 	return 0;
 }
 
+int memory_read_through(struct memory *memory, uint64_t gpa, void *buffer, size_t size)
+{
+	const struct block *block = find_block(memory, gpa);
+
+	if (!block || size > block->gpa + block->size - gpa)
+		return -EFAULT;
+	return read_file(block, gpa - block->gpa, buffer, size);
+}
+
 void memory_allow_writes(struct memory *memory, enum memory_writes mode)
 {
 	memory->mode = mode;

@@ -45,6 +45,10 @@ bool memory_block(const struct memory *memory, size_t position, uint64_t *ret_gp
  * deadline, -EIO when the file cannot be read. */
 int memory_read(struct memory *memory, uint64_t gpa, void *buffer, size_t size);
 
+/* The same from the file even where it is mapped: reading a hole of a shared backend by its mapping
+ * would fill it with memory of the host. For copying much; within one block. */
+int memory_read_through(struct memory *memory, uint64_t gpa, void *buffer, size_t size);
+
 /* Writes 8-byte words or less, noted with the old value (see memory_writes()). The guest has to be
  * paused. In dry-run mode nothing is written but everything is noted. Errors as memory_read();
  * -EPERM unless allowed by memory_allow_writes(). */

@@ -23,6 +23,7 @@
 enum {
 	SOME_USER = 12345,
 	MEBIBYTE = 1 << 20,
+	NUMBERS = 1 << 14,
 	ENTERING_FAILED = 99, /* exit status */
 	KEPT_FD = 20,
 	OTHER_FD = 21,
@@ -236,7 +237,7 @@ static int compare_longs(const void *a, const void *b)
 static int use_memory(void)
 {
 	char *bytes = malloc(MEBIBYTE), *grown;
-	long *numbers = calloc(MEBIBYTE, sizeof(*numbers));
+	long *numbers = calloc(NUMBERS, sizeof(*numbers));
 
 	if (!bytes || !numbers)
 		return 1;
@@ -244,10 +245,10 @@ static int use_memory(void)
 	grown = realloc(bytes, 8 * (size_t)MEBIBYTE);
 	if (!grown || grown[MEBIBYTE - 1] != 1)
 		return 2;
-	for (long i = 0; i < MEBIBYTE; i++)
+	for (long i = 0; i < NUMBERS; i++)
 		numbers[i] = -i;
-	qsort(numbers, MEBIBYTE, sizeof(*numbers), compare_longs);
-	if (numbers[0] != -(MEBIBYTE - 1))
+	qsort(numbers, NUMBERS, sizeof(*numbers), compare_longs);
+	if (numbers[0] != -(NUMBERS - 1))
 		return 3;
 	for (int i = 0; i < 1000; i++) {
 		char *piece = malloc(1 + (size_t)i * 100);

@@ -168,7 +168,7 @@ int backing_find(struct backing *backing, struct monitor *monitor, const struct 
 		 bool writable, struct backing_place *ret_place, struct error *err)
 {
 	struct mapping mapping;
-	uint64_t address;
+	uint64_t address = 0;
 	int fd, r = ask_address(monitor, range->gpa, &address, err);
 
 	if (r < 0)

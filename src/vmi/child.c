@@ -98,6 +98,19 @@ static int send_report(struct session *session, struct error *err)
 	return r;
 }
 
+static int do_job(const struct job *job, struct session *session, struct error *err)
+{
+	switch (job->kind) {
+	case JOB_END_PROCESS:
+		return job_end_process(job, session, err);
+	case JOB_SYMBOLS:
+		return job_make_symbols(session, err);
+	case JOB_VIEWS:
+		break;
+	}
+	return run_views(session, err);
+}
+
 static int work(const struct job *job, struct session *session, const void *profile,
 		size_t profile_size, struct error *err)
 {
@@ -108,8 +121,7 @@ static int work(const struct job *job, struct session *session, const void *prof
 	if (r == 0)
 		r = find_profile(session, profile, profile_size, err);
 	if (r == 0)
-		r = job->kind == JOB_END_PROCESS ? job_end_process(job, session, err)
-						 : run_views(session, err);
+		r = do_job(job, session, err);
 	if (r < 0)
 		return r;
 	put_reading(session);

@@ -37,4 +37,4 @@ int command_run(const struct job *job, const struct target_options *target, bool
 
 /* A command gets its name as argv[0] and returns the exit status. */
 typedef int command_function(int argc, char **argv);
-command_function command_look, command_kill;
+command_function command_look, command_kill, command_isf, command_snapshot;

@@ -15,7 +15,7 @@
 #include "introspect/profile.h"
 #include "vmi/call.h"
 #include "vmi/frame.h"
-#include "vmi/guard.h"
+#include "vmi/pause.h"
 
 /* A pause is to be short: past this the VM goes on, whatever the child does. */
 enum { PAUSE_USEC_MAX = 1000 * 1000, GRACE_USEC = 1000 * 1000, CALL_USEC_MAX = 4 * 1000 * 1000 };
@@ -25,18 +25,17 @@ struct running {
 	struct target *target;
 	pid_t child;
 	int line;
-	int64_t deadline_usec, paused_usec; /* paused_usec: since when; 0: runs */
+	int64_t deadline_usec;
 	struct report *report;
-	struct guard guard;
+	struct pause pause;
 	bool done;
 };
 
 static int64_t deadline_of(const struct running *running)
 {
-	int64_t pause_end = running->paused_usec + PAUSE_USEC_MAX;
+	int64_t since = running->pause.since_usec, end = since + PAUSE_USEC_MAX;
 
-	return running->paused_usec && pause_end < running->deadline_usec ? pause_end
-									  : running->deadline_usec;
+	return since && end < running->deadline_usec ? end : running->deadline_usec;
 }
 
 /* Profiles that were kept: one file per boot of a QEMU process. */
@@ -109,16 +108,6 @@ static int answer(const struct running *running, int r, const struct error *err)
 		     : frame_send(running->line, deadline, FRAME_OK, NULL, 0);
 }
 
-/* In the guard, which has no connection of its own yet: the parent's ended with it. */
-static int resume_for_the_dead(void *userdata)
-{
-	struct running *running = userdata;
-	struct monitor *monitor;
-	int r = target_reopen_monitor(running->target, &monitor, NULL);
-
-	return r < 0 ? r : monitor_cont(monitor, NULL);
-}
-
 /* A write during a migration may be lost, or meet the copy of a word. */
 static int check_state(const struct running *running, struct error *err)
 {
@@ -131,49 +120,20 @@ static int check_state(const struct running *running, struct error *err)
 			 state.status);
 }
 
-static int pause_vm(struct running *running, struct error *err)
-{
-	int r;
-
-	if (!running->target->monitor)
-		return error_set(err, -EALREADY, "a dump does not run");
-	r = check_state(running, err);
-	if (r == 0 && !running->guard.pid)
-		r = guard_start(&running->guard, resume_for_the_dead, running, err);
-	if (r < 0)
-		return r;
-	guard_paused(&running->guard);
-	r = monitor_stop(running->target->monitor, err);
-	if (r < 0)
-		guard_resumed(&running->guard);
-	else
-		running->paused_usec = clock_mono_usec();
-	return r;
-}
-
-static int resume_vm(struct running *running, struct error *err)
-{
-	int r = running->paused_usec ? monitor_cont(running->target->monitor, err) : 0;
-
-	if (r == 0 && running->paused_usec) {
-		running->paused_usec = 0;
-		guard_resumed(&running->guard);
-	}
-	return r;
-}
-
 static int stop(struct running *running)
 {
 	struct error err = ERROR_INIT;
-	int r = pause_vm(running, &err);
+	int r = running->target->monitor ? check_state(running, &err) : 0;
 
+	if (r == 0)
+		r = pause_begin(&running->pause, &err);
 	return answer(running, r, &err);
 }
 
 static int cont(struct running *running)
 {
 	struct error err = ERROR_INIT;
-	int r = resume_vm(running, &err);
+	int r = pause_end(&running->pause, &err);
 
 	return answer(running, r, &err);
 }
@@ -192,16 +152,15 @@ static int call(struct running *running, const struct frame *frame)
 	memcpy(&wanted.return_to, frame->payload + 16, 8);
 	memcpy(wanted.arguments, frame->payload + 24, sizeof(wanted.arguments));
 	if (job->kind != JOB_END_PROCESS || job->end.method != END_BY_CALL || job->end.dry_run ||
-	    running->paused_usec)
+	    running->pause.since_usec)
 		r = error_set(&err, -EPERM, "no call was ordered");
 	if (r == 0)
 		r = check_state(running, &err);
-	if (r == 0 && !running->guard.pid)
-		r = guard_start(&running->guard, resume_for_the_dead, running, &err);
+	if (r == 0)
+		r = pause_guard(&running->pause, &err);
 	if (r == 0) {
-		guard_paused(&running->guard);
 		r = call_into_guest(running->target, &wanted, &result, &err);
-		guard_resumed(&running->guard);
+		pause_unguard(&running->pause);
 	}
 	return r < 0 ? answer(running, r, &err)
 		     : frame_send(running->line, clock_mono_usec() + GRACE_USEC, FRAME_OK, &result,
@@ -278,7 +237,7 @@ static int listen_to(struct running *running, struct error *err)
 	}
 	if (r == -ETIME && (!err || err->code == 0 || err->code == -ETIME))
 		r = error_set(err, r,
-			      running->paused_usec
+			      running->pause.since_usec
 				      ? "the confined process kept the VM paused for too long"
 				      : "the time budget ended");
 	return r;
@@ -289,12 +248,12 @@ static int finish(struct running *running, int r, struct error *err)
 	struct error cont_err = ERROR_INIT;
 	int status = 0;
 
-	if (resume_vm(running, &cont_err) < 0)
+	if (pause_end(&running->pause, &cont_err) < 0)
 		r = error_set(err, cont_err.code, "the VM is left paused: %s", cont_err.text);
 	if (!running->done && r != -EPIPE)
 		(void)kill(running->child, SIGKILL); /* our own child, not yet waited for */
 	(void)waitpid(running->child, &status, 0);
-	guard_stop(&running->guard);
+	pause_deinit(&running->pause);
 	return explain_end(r, status, err);
 }
 
@@ -332,6 +291,7 @@ int job_run(const struct job *job, struct target *target, struct report **ret_re
 {
 	struct running running = {.job = job,
 				  .target = target,
+				  .pause = {.target = target},
 				  .deadline_usec = clock_mono_usec() + job->order.budget_usec +
 						   job->order.interval_usec + job->end.wait_usec +
 						   GRACE_USEC};

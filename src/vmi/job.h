@@ -41,3 +41,4 @@ int job_child(const struct job *job, const struct target *target, int parent, co
 
 /* Its part for each kind but the views: adds to the session's report. */
 int job_end_process(const struct job *job, struct session *session, struct error *err);
+int job_make_symbols(struct session *session, struct error *err);

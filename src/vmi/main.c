@@ -13,6 +13,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"kill", command_kill, "end a process of the guest"},
+	{"isf", command_isf, "write a symbol file of the kernel for Volatility 3 and LibVMI"},
+	{"snapshot", command_snapshot, "save the guest's memory"},
 };
 
 static void print_help(FILE *stream)

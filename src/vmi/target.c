@@ -46,8 +46,9 @@ static int find_process(const char *vm, struct qemu_process *ret_process, struct
 	if (found == 0)
 		return error_set(err, -ENOENT,
 				 "no QEMU process on this host (%d seen) is named '%s' or has that "
-				 "UUID",
-				 count, vm);
+				 "UUID%s",
+				 count, vm,
+				 geteuid() == 0 ? "" : "; only root sees those of others");
 	if (found > 1)
 		return error_set(err, -EEXIST,
 				 "%d QEMU processes are named '%s': give the UUID or --process",

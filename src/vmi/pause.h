@@ -1,0 +1,27 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pause of the VM by the parent, with a guard that resumes it if we die meanwhile. Embedded;
+ * owned by whoever pauses. One thread.
+ */
+#include <stdint.h>
+
+#include "base/error.h"
+#include "vmi/guard.h"
+#include "vmi/target.h"
+
+struct pause {
+	struct target *target; /* set by the owner, the rest zero */
+	struct guard guard;
+	int64_t since_usec; /* of the monotonic clock; 0: the VM runs */
+};
+
+/* Errors: -EALREADY when the VM did not run (it is left so, and is not to be resumed), the
+ * monitor's. */
+int pause_begin(struct pause *pause, struct error *err);
+/* Does nothing when it was not paused by us. */
+int pause_end(struct pause *pause, struct error *err);
+/* Work that pauses the VM by other means is put between these: the guard watches over it. */
+int pause_guard(struct pause *pause, struct error *err);
+void pause_unguard(struct pause *pause);
+void pause_deinit(struct pause *pause);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* atom-vmi snapshot VM: saves the guest's memory. Nothing of it is parsed, so there is no child. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "introspect/dump.h"
+#include "terminal/terminal.h"
+#include "vmi/command.h"
+#include "vmi/pause.h"
+
+enum { PIECE = 1 << 20, PAGE = 4096 };
+
+static const char help[] =
+	"Usage: atom-vmi snapshot VM --output FILE [--raw] [--pause] [--connect URI]\n"
+	"Saves the guest's memory as a LiME image, which Volatility 3 and 'atom-vmi --dump' open; "
+	"with\n"
+	"--raw as a plain one, in which a byte's place is its guest-physical address. The guest "
+	"runs on\n"
+	"meanwhile, so that what changes is torn, unless --pause is given.\n";
+
+static int write_at(int fd, const uint8_t *bytes, size_t size, uint64_t at)
+{
+	while (size > 0) {
+		ssize_t n = pwrite(fd, bytes, size, (off_t)at);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			bytes += n;
+			size -= (size_t)n;
+			at += (uint64_t)n;
+		}
+	}
+	return 0;
+}
+
+/* Pages of zeros become holes of the file. */
+static int write_sparse(int fd, const uint8_t *bytes, size_t size, uint64_t at)
+{
+	static const uint8_t zeros[PAGE];
+
+	for (size_t i = 0; i < size; i += PAGE) {
+		size_t part = size - i < PAGE ? size - i : PAGE;
+		int r = memcmp(bytes + i, zeros, part) == 0 ? 0
+							    : write_at(fd, bytes + i, part, at + i);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int copy_block(struct memory *memory, uint64_t gpa, uint64_t size, int fd, uint64_t at,
+		      struct error *err)
+{
+	cleanup(free) uint8_t *piece = malloc(PIECE);
+
+	if (!piece)
+		return error_set_errno(err, -ENOMEM, "snapshot");
+	for (uint64_t done = 0; done < size; done += PIECE) {
+		size_t part = size - done < PIECE ? (size_t)(size - done) : PIECE;
+		int r = memory_read_through(memory, gpa + done, piece, part);
+
+		if (r < 0)
+			return error_set_errno(err, r, "reading guest memory at 0x%" PRIx64,
+					       gpa + done);
+		r = write_sparse(fd, piece, part, at + done);
+		if (r < 0)
+			return error_set_errno(err, r, "writing the snapshot");
+	}
+	return 0;
+}
+
+static int copy_all(struct memory *memory, int fd, bool is_raw, uint64_t *ret_size,
+		    struct error *err)
+{
+	uint64_t gpa, size, at = 0;
+
+	for (size_t i = 0; memory_block(memory, i, &gpa, &size); i++) {
+		uint8_t header[DUMP_LIME_HEADER_SIZE];
+		int r = 0;
+
+		if (is_raw) {
+			at = gpa;
+		} else {
+			dump_lime_header(gpa, size, header);
+			r = write_at(fd, header, sizeof(header), at);
+			at += sizeof(header);
+		}
+		if (r < 0)
+			return error_set_errno(err, r, "writing the snapshot");
+		r = copy_block(memory, gpa, size, fd, at, err);
+		if (r < 0)
+			return r;
+		at += size;
+	}
+	*ret_size = at;
+	return ftruncate(fd, (off_t)at) < 0 ? error_set_errno(err, -errno, "writing the snapshot")
+					    : 0;
+}
+
+static int copy_paused(struct target *target, int fd, bool is_raw, uint64_t *ret_size,
+		       struct error *err)
+{
+	struct pause pause = {.target = target};
+	struct error resume_err = ERROR_INIT;
+	int resumed, r = pause_begin(&pause, err);
+	bool was_paused = r == -EALREADY;
+
+	if (r < 0 && !was_paused)
+		return r;
+	r = copy_all(target->memory, fd, is_raw, ret_size, err);
+	resumed = was_paused ? 0 : pause_end(&pause, &resume_err);
+	pause_deinit(&pause);
+	return resumed < 0 ? error_set(err, resumed, "the VM is left paused: %s", resume_err.text)
+			   : r;
+}
+
+static int save(const struct target_options *options, const char *path, bool is_raw, bool pause)
+{
+	struct error err = ERROR_INIT;
+	struct target target;
+	uint64_t size = 0;
+	int64_t started_usec;
+	int fd, r = target_open(options, &target, &err);
+
+	if (r < 0)
+		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
+	started_usec = clock_mono_usec();
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		r = error_set_errno(&err, -errno, "%s", path);
+	else if (pause)
+		r = copy_paused(&target, fd, is_raw, &size, &err);
+	else
+		r = copy_all(target.memory, fd, is_raw, &size, &err);
+	if (fd >= 0 && close(fd) < 0 && r == 0)
+		r = error_set_errno(&err, -errno, "%s", path);
+	target_close(&target);
+	if (r < 0) {
+		if (fd >= 0)
+			(void)unlink(path); /* half an image is of no use */
+		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
+	}
+	printf("%s: %" PRIu64 " MiB in %.2f s, the VM %s\n", path, size >> 20,
+	       (double)(clock_mono_usec() - started_usec) / (double)USEC_PER_SEC,
+	       pause ? "paused" : "running");
+	return EXIT_OK;
+}
+
+int command_snapshot(int argc, char **argv)
+{
+	const char *output = NULL;
+	bool is_raw = false;
+	const struct command_option own[] = {{"output", OPTION_VALUE, &output},
+					     {"raw", OPTION_FLAG, &is_raw}};
+	const struct command_line line = {.help = help, .own = own, .own_count = 2};
+	struct command_common common;
+	struct job job = {0};
+	struct target_options target;
+	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
+
+	if (count < 0 || status != EXIT_OK)
+		return status;
+	if (!output)
+		return terminal_fail(EXIT_USAGE, "--output must name the file");
+	if (common.dump)
+		return terminal_fail(EXIT_USAGE, "a dump is a snapshot already");
+	return save(&target, output, is_raw, common.pause);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* atom-vmi isf VM: the symbol file, made in the confined child, packed and written by the parent.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <lzma.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "introspect/isf.h"
+#include "terminal/terminal.h"
+#include "vmi/command.h"
+
+enum { SEND_USEC = 30 * 1000 * 1000, PRESET = 3, OUT_SIZE = 64 << 10 };
+#define ISF_SIZE_MAX (UINT64_C(512) << 20)
+#define ISF_BUDGET_USEC (60 * USEC_PER_SEC)
+
+static const char help[] =
+	"Usage: atom-vmi isf VM --output FILE [--cache DIR] [--no-cache] [--connect URI]\n"
+	"Writes a Volatility 3 symbol file of the running kernel, made from the guest's memory: "
+	"FILE\n"
+	"named *.json.xz is packed, *.json is not (LibVMI reads those).\n";
+
+/* The child */
+
+static int send_piece(void *userdata, const void *bytes, size_t size)
+{
+	struct session *session = userdata;
+
+	return frame_send(session->parent, clock_mono_usec() + SEND_USEC, FRAME_DATA, bytes, size);
+}
+
+int job_make_symbols(struct session *session, struct error *err)
+{
+	return isf_make(&session->guest, send_piece, session, err);
+}
+
+/* The parent */
+
+struct file_writer {
+	int fd;
+	bool is_packed;
+	lzma_stream packer;
+	uint64_t taken;
+};
+
+static int write_whole(int fd, const uint8_t *bytes, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, bytes, size);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			bytes += n;
+			size -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static int pack(struct file_writer *writer, const void *bytes, size_t size, lzma_action action)
+{
+	uint8_t packed[OUT_SIZE];
+	lzma_ret status = LZMA_OK;
+
+	writer->packer.next_in = bytes;
+	writer->packer.avail_in = size;
+	while (status == LZMA_OK) {
+		int r;
+
+		writer->packer.next_out = packed;
+		writer->packer.avail_out = sizeof(packed);
+		status = lzma_code(&writer->packer, action);
+		r = write_whole(writer->fd, packed, sizeof(packed) - writer->packer.avail_out);
+		if (r < 0)
+			return r;
+		if (action == LZMA_RUN && writer->packer.avail_in == 0)
+			break;
+	}
+	return status == LZMA_OK || status == LZMA_STREAM_END ? 0 : -ENOMEM;
+}
+
+static int take_piece(void *userdata, const void *bytes, size_t size)
+{
+	struct file_writer *writer = userdata;
+
+	writer->taken += size;
+	if (writer->taken > ISF_SIZE_MAX)
+		return -EFBIG;
+	return writer->is_packed ? pack(writer, bytes, size, LZMA_RUN)
+				 : write_whole(writer->fd, bytes, size);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t size = strlen(text), end_size = strlen(end);
+
+	return size > end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+static int write_file(struct job *job, const struct target_options *target, const char *path,
+		      bool json)
+{
+	struct file_writer writer = {.packer = LZMA_STREAM_INIT,
+				     .is_packed = ends_with(path, ".xz")};
+	int status, r = 0;
+
+	writer.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (writer.fd < 0)
+		return terminal_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
+	if (writer.is_packed &&
+	    lzma_easy_encoder(&writer.packer, PRESET, LZMA_CHECK_CRC64) != LZMA_OK)
+		r = -ENOMEM;
+	job->take_data = take_piece;
+	job->userdata = &writer;
+	status = r < 0 ? EXIT_FAILED : command_run(job, target, json, NULL);
+	if (status == EXIT_OK && writer.is_packed)
+		r = pack(&writer, NULL, 0, LZMA_FINISH);
+	lzma_end(&writer.packer);
+	if (close(writer.fd) < 0 && r == 0)
+		r = -errno;
+	if (r < 0)
+		status = terminal_fail(EXIT_FAILED, "%s: %s", path, strerror(-r));
+	if (status != EXIT_OK)
+		(void)unlink(path); /* half a file is of no use */
+	return status;
+}
+
+int command_isf(int argc, char **argv)
+{
+	const char *output = NULL;
+	const struct command_option own[] = {{"output", OPTION_VALUE, &output}};
+	const struct command_line line = {.help = help, .own = own, .own_count = 1};
+	struct command_common common;
+	struct job job = {.kind = JOB_SYMBOLS};
+	struct target_options target;
+	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
+
+	if (count < 0 || status != EXIT_OK)
+		return status;
+	if (!output || (!ends_with(output, ".json.xz") && !ends_with(output, ".json")))
+		return terminal_fail(EXIT_USAGE,
+				     "--output must name a file that ends in .json.xz or .json");
+	if (!common.budget)
+		job.order.budget_usec = ISF_BUDGET_USEC;
+	return write_file(&job, &target, output, common.json);
+}
