@@ -10,7 +10,14 @@
 #include "introspect/kallsyms.h"
 
 /* Windows overlap by half, so that an image of up to STEP bytes lies whole in one of them. */
-enum { STEP = 64 << 20, WINDOW = 2 * STEP, PIECE = 64 << 10, PAGE = 4096, GHOSTS_MAX = 16 };
+enum {
+	STEP = 64 << 20,
+	WINDOW = 2 * STEP,
+	PIECE = 64 << 10,
+	PAGE = 4096,
+	GHOSTS_MAX = 16,
+	ALIGNMENT = 2 << 20, /* CONFIG_PHYSICAL_ALIGN */
+};
 
 static int fill_window(struct memory *memory, uint64_t start, uint8_t *window)
 {
@@ -27,22 +34,40 @@ static int fill_window(struct memory *memory, uint64_t start, uint8_t *window)
 	return 0;
 }
 
-/* The image that the table belongs to, from the addresses that it gives of itself, and whether the
- * banner lies where it says. */
+/* Whether the banner that begins at `at` is the one that the table speaks of: then it tells where
+ * the image begins, which holds the table and is aligned as the kernel aligns itself. */
+static bool begins_image(const struct kallsyms *kallsyms, size_t at, uint64_t window_gpa,
+			 struct image *image, uint64_t banner_va)
+{
+	uint64_t offset = banner_va - image->va, start = at - offset;
+
+	if (at < offset || kallsyms->tokens < start || kallsyms->tokens - start >= image->size)
+		return false;
+	image->gpa = window_gpa + start;
+	return image->gpa % ALIGNMENT == 0;
+}
+
+/* The image that the table belongs to: it gives virtual addresses, and its banner, which lies near,
+ * the physical ones. */
 static bool image_of(const struct kallsyms *kallsyms, uint64_t window_gpa, struct image *image)
 {
-	static const char *const names[] = {"_text", "_end", "kallsyms_token_table",
-					    "linux_banner"};
-	uint64_t at[4], start;
+	static const char *const names[] = {"_text", "_end", "linux_banner"};
+	static const char banner[] = "Linux version ";
+	const uint8_t *hit = kallsyms->image;
+	uint64_t at[3];
 
-	if (kallsyms_resolve(kallsyms, names, 4, at, NULL) < 0 || !at[0] || at[1] <= at[0] ||
-	    at[1] - at[0] > IMAGE_SIZE_MAX || at[2] < at[0] || at[2] >= at[1] || at[3] < at[0] ||
-	    at[3] >= at[1] || at[2] - at[0] > kallsyms->tokens)
+	if (kallsyms_resolve(kallsyms, names, 3, at, NULL) < 0 || !at[0] || at[1] <= at[0] ||
+	    at[1] - at[0] > IMAGE_SIZE_MAX || at[2] < at[0] || at[2] >= at[1])
 		return false;
-	start = kallsyms->tokens - (at[2] - at[0]);
-	*image = (struct image){.va = at[0], .size = at[1] - at[0], .gpa = window_gpa + start};
-	return image->gpa % PAGE == 0 && start + (at[3] - at[0]) + 16 < WINDOW &&
-	       memcmp(kallsyms->image + start + (at[3] - at[0]), "Linux version ", 14) == 0;
+	*image = (struct image){.va = at[0], .size = at[1] - at[0]};
+	while ((hit = memmem(hit, WINDOW - (size_t)(hit - kallsyms->image), banner,
+			     sizeof(banner) - 1))) {
+		if (begins_image(kallsyms, (size_t)(hit - kallsyms->image), window_gpa, image,
+				 at[2]))
+			return true;
+		hit++;
+	}
+	return false;
 }
 
 /* Stale copies of a table lie about after booting: one that does not lead to an image is wiped from
