@@ -25,7 +25,6 @@ static int take_common(const struct command_common *common, struct job *job,
 		return EXIT_USAGE;
 	job->order.pid = (uint32_t)pid;
 	job->order.budget_usec = (int64_t)budget_msec * USEC_PER_MSEC;
-	job->order.may_pause = common->pause;
 	job->cache = common->no_cache ? NULL : common->cache;
 	job->unconfined = common->unconfined;
 	*target = (struct target_options){.qmp = common->qmp,
@@ -49,7 +48,7 @@ int command_parse(int argc, char **argv, const struct command_line *line,
 		{"cache", OPTION_VALUE, &c->cache},
 		{"pid", OPTION_VALUE, &c->pid},
 		{"json", OPTION_FLAG, &c->json},
-		{"pause", OPTION_FLAG, &c->pause},
+
 		{"no-cache", OPTION_FLAG, &c->no_cache},
 		{"unconfined", OPTION_FLAG, &c->unconfined},
 	};

@@ -14,7 +14,7 @@ enum { EXIT_REFUSED = 3, EXIT_ARMED = 4, COMMAND_OPTIONS_MAX = 24 };
 
 struct command_common {
 	const char *qmp, *process, *dump, *connect, *budget, *cache, *pid;
-	bool json, pause, no_cache, unconfined;
+	bool json, no_cache, unconfined;
 };
 
 /* Parses argv by the options that all share and the command's own; checks that one guest is named

@@ -17,8 +17,12 @@
 #include "vmi/frame.h"
 #include "vmi/pause.h"
 
-/* A pause is to be short: past this the VM goes on, whatever the child does. */
-enum { PAUSE_USEC_MAX = 1000 * 1000, GRACE_USEC = 1000 * 1000, CALL_USEC_MAX = 4 * 1000 * 1000 };
+/* A pause for an action is to be short: past this the VM goes on, whatever the child does. */
+enum {
+	ACTION_PAUSE_USEC_MAX = 1000 * 1000,
+	GRACE_USEC = 1000 * 1000,
+	CALL_USEC_MAX = 4 * 1000 * 1000
+};
 
 struct running {
 	const struct job *job;
@@ -33,7 +37,9 @@ struct running {
 
 static int64_t deadline_of(const struct running *running)
 {
-	int64_t since = running->pause.since_usec, end = since + PAUSE_USEC_MAX;
+	int64_t longest = running->job->kind == JOB_VIEWS ? running->job->order.pause_usec
+							  : ACTION_PAUSE_USEC_MAX;
+	int64_t since = running->pause.since_usec, end = since + longest;
 
 	return since && end < running->deadline_usec ? end : running->deadline_usec;
 }
@@ -124,6 +130,9 @@ static int stop(struct running *running)
 {
 	struct error err = ERROR_INIT;
 	int r = running->target->monitor ? check_state(running, &err) : 0;
+
+	if (r == 0 && running->job->kind == JOB_VIEWS && running->job->order.pause_usec == 0)
+		r = error_set(&err, -EPERM, "no pause was ordered");
 
 	if (r == 0)
 		r = pause_begin(&running->pause, &err);
@@ -300,6 +309,10 @@ int job_run(const struct job *job, struct target *target, struct report **ret_re
 	if (r < 0)
 		return r;
 	r = listen_to(&running, err);
+	if (r == -ENODATA && target_is_encrypted(target))
+		r = error_set(err, -ENOTSUP,
+			      "the guest's memory is encrypted (SEV): it cannot be "
+			      "looked into from outside");
 	r = finish(&running, r, err);
 	(void)close(running.line);
 	if (r < 0)

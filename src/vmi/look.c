@@ -9,9 +9,10 @@
 
 static const char help[] =
 	"Usage: atom-vmi VIEW[,VIEW...] VM [--json] [--pid N] [--interval SEC] [--budget MSEC]\n"
-	"                [--pause] [--no-cache] [--cache DIR] [--connect URI]\n"
+	"                [--pause MSEC] [--no-cache] [--cache DIR] [--connect URI]\n"
 	"Instead of VM: --qmp SOCKET, --process PID (of QEMU), --dump FILE.\n"
-	"--pause allows a short pause when the guest changes faster than it can be read.\n"
+	"--pause allows a pause of at most so long when the guest changes faster than it can be "
+	"read.\n"
 	"atom-vmi --help lists the views.\n";
 
 /* "ps,net" into places in the table of views. */
@@ -34,21 +35,25 @@ static int parse_views(char *text, struct session_order *order)
 
 int command_look(int argc, char **argv)
 {
-	const char *interval = NULL;
-	const struct command_option own[] = {{"interval", OPTION_VALUE, &interval}};
-	const struct command_line line = {.help = help, .own = own, .own_count = 1};
+	const char *interval = NULL, *pause = NULL;
+	const struct command_option own[] = {{"interval", OPTION_VALUE, &interval},
+					     {"pause", OPTION_VALUE, &pause}};
+	const struct command_line line = {.help = help, .own = own, .own_count = 2};
 	struct command_common common;
 	struct job job = {.kind = JOB_VIEWS};
 	struct target_options target;
+	unsigned long pause_msec = 0;
 	double seconds = 1;
 	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
 
 	if (count < 0 || status != EXIT_OK)
 		return status;
-	if (interval && !options_real("interval", interval, &seconds))
+	if ((interval && !options_real("interval", interval, &seconds)) ||
+	    (pause && !options_number("pause", pause, 0, 1000, &pause_msec)))
 		return EXIT_USAGE;
 	if (seconds < 0.05 || seconds > 60)
 		return terminal_fail(EXIT_USAGE, "--interval must be from 0.05 to 60 seconds");
+	job.order.pause_usec = (int64_t)pause_msec * USEC_PER_MSEC;
 	job.order.interval_usec = (int64_t)(seconds * USEC_PER_SEC);
 	status = parse_views(argv[0], &job.order);
 	return status == EXIT_OK ? command_run(&job, &target, common.json, NULL) : status;

@@ -130,7 +130,7 @@ int session_tasks(struct session *session, const struct task_list **ret_tasks, s
 	if (session->has_tasks)
 		return 0;
 	r = read_live(session, &tasks);
-	if (is_worth_another_try(r, &tasks) && session->order->may_pause) {
+	if (is_worth_another_try(r, &tasks) && session->order->pause_usec > 0) {
 		if (r == 0)
 			task_list_deinit(&tasks);
 		r = read_paused(session, &tasks, err);

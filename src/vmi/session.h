@@ -23,7 +23,7 @@ struct session_order {
 	uint32_t pid;          /* only this process; 0: all */
 	int64_t interval_usec; /* between the two samples of `top` */
 	int64_t budget_usec;   /* of the wall clock, for everything but the interval */
-	bool may_pause;        /* when reading live did not succeed */
+	int64_t pause_usec;    /* the longest pause when reading live did not succeed; 0: none */
 };
 
 struct session {

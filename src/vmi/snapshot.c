@@ -158,10 +158,11 @@ static int save(const struct target_options *options, const char *path, bool is_
 int command_snapshot(int argc, char **argv)
 {
 	const char *output = NULL;
-	bool is_raw = false;
+	bool is_raw = false, pause = false;
 	const struct command_option own[] = {{"output", OPTION_VALUE, &output},
-					     {"raw", OPTION_FLAG, &is_raw}};
-	const struct command_line line = {.help = help, .own = own, .own_count = 2};
+					     {"raw", OPTION_FLAG, &is_raw},
+					     {"pause", OPTION_FLAG, &pause}};
+	const struct command_line line = {.help = help, .own = own, .own_count = 3};
 	struct command_common common;
 	struct job job = {0};
 	struct target_options target;
@@ -173,5 +174,5 @@ int command_snapshot(int argc, char **argv)
 		return terminal_fail(EXIT_USAGE, "--output must name the file");
 	if (common.dump)
 		return terminal_fail(EXIT_USAGE, "a dump is a snapshot already");
-	return save(&target, output, is_raw, common.pause);
+	return save(&target, output, is_raw, pause);
 }

@@ -256,6 +256,15 @@ int target_open(const struct target_options *options, struct target *ret_target,
 	return r;
 }
 
+/* "info sev" lists the guest's handle, policy and state where it is on. */
+bool target_is_encrypted(struct target *target)
+{
+	cleanup(free) char *text = NULL;
+
+	return target->monitor && monitor_human(target->monitor, "info sev", &text, NULL) == 0 &&
+	       strstr(text, "policy");
+}
+
 void target_close(struct target *target)
 {
 	memory_free(target->memory);

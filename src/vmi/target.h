@@ -47,4 +47,7 @@ int target_open(const struct target_options *options, struct target *ret_target,
 /* A second connection to the same monitor, for one whose first has ended. */
 int target_reopen_monitor(const struct target *target, struct monitor **ret_monitor,
 			  struct error *err);
+/* Whether QEMU says that the guest's memory is encrypted (SEV), so that nothing of it can be read.
+ */
+bool target_is_encrypted(struct target *target);
 void target_close(struct target *target);
