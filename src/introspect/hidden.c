@@ -5,78 +5,58 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "introspect/address_set.h"
 #include "introspect/pid.h"
 
 enum { ENTRIES_MAX = 4 * TASKS_MAX };
 
-/* The set of processes, by address */
-
+/* The set of processes that some view has */
 struct set {
 	const struct guest *guest;
 	struct hidden_sample *sample;
-	uint32_t *slots; /* number + 1 */
+	struct address_set seen; /* numbers are places in the sample */
 	size_t capacity;
 	uint32_t view; /* that is being read */
 };
-
-static uint32_t *find_slot(const struct set *set, uint64_t address)
-{
-	size_t at = (size_t)((address >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
-
-	for (;; at++) {
-		uint32_t *slot = &set->slots[at & (2 * set->capacity - 1)];
-
-		if (*slot == 0 || set->sample->entries[*slot - 1].address == address)
-			return slot;
-	}
-}
-
-static int grow(struct set *set)
-{
-	size_t capacity = set->capacity ? 2 * set->capacity : 512;
-	struct hidden_entry *grown = reallocarray(set->sample->entries, capacity, sizeof(*grown));
-
-	if (!grown)
-		return -ENOMEM;
-	set->sample->entries = grown;
-	free(set->slots);
-	set->slots = calloc(2 * capacity, sizeof(*set->slots));
-	if (!set->slots)
-		return -ENOMEM;
-	set->capacity = capacity;
-	for (size_t i = 0; i < set->sample->count; i++)
-		*find_slot(set, grown[i].address) = (uint32_t)i + 1;
-	return 0;
-}
 
 static bool is_final(int r)
 {
 	return r == -ETIME || r == -EIO || r == -ENOMEM;
 }
 
+static int append(struct set *set, const struct hidden_entry *entry)
+{
+	struct hidden_sample *sample = set->sample;
+
+	if (sample->count == set->capacity) {
+		size_t capacity = set->capacity ? 2 * set->capacity : 256;
+		struct hidden_entry *grown =
+			reallocarray(sample->entries, capacity, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		sample->entries = grown;
+		set->capacity = capacity;
+	}
+	sample->entries[sample->count++] = *entry;
+	return 0;
+}
+
 /* Notes that the view has this process. */
 static int add_process(struct set *set, uint64_t address)
 {
 	struct hidden_entry entry = {.address = address, .views = set->view};
-	uint32_t *slot;
-	int r;
+	uint32_t number;
+	int r = guest_field(set->guest, address, FIELD_TASK_START, &entry.start_nsec);
 
-	if (set->sample->count == set->capacity) {
-		r = grow(set);
-		if (r < 0)
-			return r;
-	}
-	slot = find_slot(set, address);
-	if (*slot) {
-		set->sample->entries[*slot - 1].views |= set->view;
-		return 0;
-	}
-	r = guest_field(set->guest, address, FIELD_TASK_START, &entry.start_nsec);
-	if (r < 0 || set->sample->count == ENTRIES_MAX)
-		return r < 0 ? r : -ELOOP;
-	set->sample->entries[set->sample->count++] = entry;
-	*slot = (uint32_t)set->sample->count;
-	return 0;
+	if (r < 0)
+		return r;
+	r = address_set_add(&set->seen, address, &number);
+	if (r == 1)
+		return append(set, &entry);
+	if (r == 0)
+		set->sample->entries[number].views |= set->view;
+	return r;
 }
 
 /* A thread counts as its process; idle tasks (pid 0) are in no view. */
@@ -191,10 +171,10 @@ static int walk_queues(struct set *set)
 
 static int add_list(struct set *set, const struct task_list *tasks)
 {
-	int r = grow(set);
+	int r = 0;
 
+	set->view = HIDDEN_VIEW_LIST;
 	for (size_t i = 0; r == 0 && i < tasks->count; i++) {
-		set->view = HIDDEN_VIEW_LIST;
 		r = add_process(set, tasks->tasks[i].address);
 	}
 	return r;
@@ -211,7 +191,10 @@ int hidden_sample_read(const struct guest *guest, const struct task_list *tasks,
 		     {HIDDEN_VIEW_CHILDREN, walk_children}};
 	struct hidden_sample sample = {0};
 	struct set set = {.guest = guest, .sample = &sample};
-	int r = add_list(&set, tasks);
+	int r;
+
+	address_set_init(&set.seen, ENTRIES_MAX);
+	r = add_list(&set, tasks);
 
 	for (size_t i = 0; r == 0 && i < sizeof(views) / sizeof(views[0]); i++) {
 		set.view = views[i].view;
@@ -221,7 +204,7 @@ int hidden_sample_read(const struct guest *guest, const struct task_list *tasks,
 			r = 0;
 		}
 	}
-	free(set.slots);
+	address_set_deinit(&set.seen);
 	if (r < 0) {
 		hidden_sample_deinit(&sample);
 		return r;

@@ -624,9 +624,11 @@ int isf_make(const struct guest *guest, isf_write *write, void *userdata, struct
 	struct maker maker = {.guest = guest, .out = out};
 	struct kallsyms kallsyms;
 	const struct profile *profile = &guest->profile;
-	int r = out ? profile_kallsyms(guest->memory, profile, &image, &kallsyms, err)
-		    : error_set_errno(err, -ENOMEM, "symbol file");
+	int r;
 
+	if (!out)
+		return error_set_errno(err, -ENOMEM, "symbol file");
+	r = profile_kallsyms(guest->memory, profile, &image, &kallsyms, err);
 	if (r < 0)
 		return r;
 	if (profile->btf_va - profile->image.va > profile->image.size ||

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "introspect/address_set.h"
 #include "introspect/file.h"
 
 enum { FAMILY_INET = 2, FAMILY_INET6 = 10, TYPE_STREAM = 1, TYPE_DATAGRAM = 2 };
@@ -52,49 +53,15 @@ void socket_format(const struct socket *socket, bool remote, char text[SOCKET_AD
 	}
 }
 
-/* The list, with a table of addresses so that no socket is taken twice */
-
 struct reading {
 	const struct guest *guest;
 	struct socket_list *list;
 	size_t capacity;
-	uint32_t *slots; /* number + 1 */
-	size_t slot_count;
+	struct address_set seen; /* numbers are places in the list */
 	const struct task *task;
 	uint64_t next_in_chain; /* offset of the chain's node in a sock */
 	uint32_t protocol;
 };
-
-static uint32_t *find_slot(const struct reading *reading, uint64_t address)
-{
-	size_t at = (size_t)((address >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
-
-	for (;; at++) {
-		uint32_t *slot = &reading->slots[at & (reading->slot_count - 1)];
-
-		if (*slot == 0 || reading->list->sockets[*slot - 1].address == address)
-			return slot;
-	}
-}
-
-static int grow(struct reading *reading)
-{
-	size_t capacity = reading->capacity ? 2 * reading->capacity : 512;
-	struct socket *grown = reallocarray(reading->list->sockets, capacity, sizeof(*grown));
-
-	if (!grown)
-		return -ENOMEM;
-	reading->list->sockets = grown;
-	free(reading->slots);
-	reading->slots = calloc(2 * capacity, sizeof(*reading->slots));
-	if (!reading->slots)
-		return -ENOMEM;
-	reading->capacity = capacity;
-	reading->slot_count = 2 * capacity;
-	for (size_t i = 0; i < reading->list->count; i++)
-		*find_slot(reading, grown[i].address) = (uint32_t)i + 1;
-	return 0;
-}
 
 static bool is_final(int r)
 {
@@ -162,30 +129,35 @@ static void read_rest(const struct guest *guest, struct socket *socket)
 		guest_field(guest, socket->address, FIELD_TCP_SENT, &socket->sent_bytes) == 0;
 }
 
+static int append(struct reading *reading, const struct socket *socket)
+{
+	struct socket_list *list = reading->list;
+
+	if (list->count == reading->capacity) {
+		size_t capacity = reading->capacity ? 2 * reading->capacity : 256;
+		struct socket *grown = reallocarray(list->sockets, capacity, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		list->sockets = grown;
+		reading->capacity = capacity;
+	}
+	list->sockets[list->count++] = *socket;
+	return 0;
+}
+
 /* Adds it, or another holder to the one that is there. */
 static int add_socket(struct reading *reading, const struct socket *socket)
 {
-	struct socket_list *list = reading->list;
-	uint32_t *slot;
+	uint32_t number;
+	int r = address_set_add(&reading->seen, socket->address, &number);
 
-	if (2 * list->count >= reading->capacity) {
-		int r = grow(reading);
-
-		if (r < 0)
-			return r;
-	}
-	slot = find_slot(reading, socket->address);
-	if (*slot) {
-		list->sockets[*slot - 1].holders += socket->holders;
-		return 0;
-	}
-	if (list->count == SOCKETS_MAX) {
-		list->is_cut = true;
-		return 0;
-	}
-	list->sockets[list->count++] = *socket;
-	*slot = (uint32_t)list->count;
-	return 0;
+	if (r == 1)
+		return append(reading, socket);
+	if (r == 0)
+		reading->list->sockets[number].holders += socket->holders;
+	reading->list->is_cut |= r == -ELOOP;
+	return r == -ELOOP ? 0 : r;
 }
 
 /* By the descriptors of processes */
@@ -370,8 +342,9 @@ int socket_list_read(const struct guest *guest, const struct task_list *tasks,
 {
 	struct socket_list list = {0};
 	struct reading reading = {.guest = guest, .list = &list};
-	int r = grow(&reading);
+	int r = 0;
 
+	address_set_init(&reading.seen, SOCKETS_MAX);
 	for (size_t i = 0; r == 0 && i < tasks->count; i++) {
 		reading.task = &tasks->tasks[i];
 		r = file_walk(guest, reading.task, take_descriptor, &reading);
@@ -382,7 +355,7 @@ int socket_list_read(const struct guest *guest, const struct task_list *tasks,
 	}
 	if (r == 0)
 		r = walk_tables(&reading);
-	free(reading.slots);
+	address_set_deinit(&reading.seen);
 	if (r < 0)
 		socket_list_deinit(&list);
 	else

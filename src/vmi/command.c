@@ -8,14 +8,15 @@
 #include "terminal/terminal.h"
 #include "vmi/output.h"
 
-enum { PID_MAX = 4194304, BUDGET_MSEC = 2000, BUDGET_MSEC_MAX = 600000 };
+enum { PID_MAX = 4194304, BUDGET_MSEC = 2000, DUMP_BUDGET_MSEC = 60000, BUDGET_MSEC_MAX = 600000 };
 
 DEFINE_CLEANUP(struct report *, report_free)
 
 static int take_common(const struct command_common *common, struct job *job,
 		       struct target_options *target)
 {
-	unsigned long pid = 0, budget_msec = BUDGET_MSEC, process = 0;
+	unsigned long budget_msec = common->dump ? DUMP_BUDGET_MSEC : BUDGET_MSEC;
+	unsigned long pid = 0, process = 0;
 
 	if ((common->pid && !options_number("pid", common->pid, 1, PID_MAX, &pid)) ||
 	    (common->process &&

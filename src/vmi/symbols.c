@@ -118,6 +118,7 @@ static int write_file(struct job *job, const struct target_options *target, cons
 	job->take_data = take_piece;
 	job->userdata = &writer;
 	status = r < 0 ? EXIT_FAILED : command_run(job, target, json, NULL);
+	job->userdata = NULL;
 	if (status == EXIT_OK && writer.is_packed)
 		r = pack(&writer, NULL, 0, LZMA_FINISH);
 	lzma_end(&writer.packer);

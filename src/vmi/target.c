@@ -140,6 +140,13 @@ static int keep_descriptor(struct target *target, int fd)
 	return 0;
 }
 
+static const char *describe_way(const char *before, bool is_shared)
+{
+	const char *way = is_shared ? "shared memory" : "process memory";
+
+	return before && strcmp(before, way) != 0 ? "shared and process memory" : way;
+}
+
 static int add_range(struct target *target, struct backing *backing,
 		     const struct mtree_range *range, bool writable, struct error *err)
 {
@@ -151,7 +158,7 @@ static int add_range(struct target *target, struct backing *backing,
 			       place.is_shared ? MEMORY_MAPPED : MEMORY_PAGED, writable, err);
 	if (r < 0)
 		return error_prefix(err, r, "memory block '%s'", range->block);
-	target->way = place.is_shared ? "shared memory" : "process memory";
+	target->way = describe_way(target->way, place.is_shared);
 	if (keep_descriptor(target, place.fd) < 0)
 		return error_set(err, -E2BIG, "more than %d memory files", TARGET_DESCRIPTORS_MAX);
 	return 0;
@@ -166,8 +173,9 @@ static int map_memory(struct target *target, bool writable, struct error *err)
 
 	if (r < 0)
 		return r;
-	count = ranges ? mtree_parse(text, ranges, MTREE_RANGES_MAX, err)
-		       : error_set_errno(err, -ENOMEM, "memory map");
+	if (!ranges)
+		return error_set_errno(err, -ENOMEM, "memory map");
+	count = mtree_parse(text, ranges, MTREE_RANGES_MAX, err);
 	if (count < 0)
 		return error_prefix(err, count, "the guest's memory map");
 	r = backing_init(&backing, target->pid, err);
