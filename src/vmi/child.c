@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The confined child of a job. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "introspect/isf.h"
 #include "introspect/sandbox.h"
+#include "vmi/child.h"
 #include "vmi/frame.h"
-#include "vmi/job.h"
 #include "vmi/view.h"
 
 enum { SEND_USEC = 10 * 1000 * 1000, MEMORY_BYTES_MAX = 1 << 30, CPU_SECONDS_MAX = 120 };
@@ -98,13 +98,25 @@ static int send_report(struct session *session, struct error *err)
 	return r;
 }
 
+static int send_piece(void *userdata, const void *bytes, size_t size)
+{
+	struct session *session = userdata;
+
+	return frame_send(session->parent, clock_mono_usec() + SEND_USEC, FRAME_DATA, bytes, size);
+}
+
+static int make_symbols(struct session *session, struct error *err)
+{
+	return isf_make(&session->guest, send_piece, session, err);
+}
+
 static int do_job(const struct job *job, struct session *session, struct error *err)
 {
 	switch (job->kind) {
 	case JOB_END_PROCESS:
-		return job_end_process(job, session, err);
+		return child_end_process(job, session, err);
 	case JOB_SYMBOLS:
-		return job_make_symbols(session, err);
+		return make_symbols(session, err);
 	case JOB_VIEWS:
 		break;
 	}
@@ -128,7 +140,7 @@ static int work(const struct job *job, struct session *session, const void *prof
 	return send_report(session, err);
 }
 
-int job_child(const struct job *job, const struct target *target, int parent, const void *profile,
+int child_run(const struct job *job, const struct target *target, int parent, const void *profile,
 	      size_t profile_size)
 {
 	struct error err = ERROR_INIT;

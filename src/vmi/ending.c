@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "introspect/end.h"
+#include "vmi/child.h"
 #include "vmi/frame.h"
-#include "vmi/job.h"
 
 static int host_pause(void *userdata, struct error *err)
 {
@@ -102,7 +102,7 @@ static void put_writes(struct session *session)
 	}
 }
 
-int job_end_process(const struct job *job, struct session *session, struct error *err)
+int child_end_process(const struct job *job, struct session *session, struct error *err)
 {
 	const struct end_host host = {host_pause, host_resume, host_call, session};
 	struct end_result result;

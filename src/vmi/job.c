@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "introspect/profile.h"
 #include "vmi/call.h"
+#include "vmi/child.h"
 #include "vmi/frame.h"
 #include "vmi/pause.h"
 
@@ -281,7 +282,7 @@ static int start(struct running *running, struct error *err)
 	running->child = fork();
 	if (running->child == 0) {
 		(void)close(ends[0]);
-		_exit(job_child(running->job, running->target, ends[1], size ? profile : NULL,
+		_exit(child_run(running->job, running->target, ends[1], size ? profile : NULL,
 				size));
 	}
 	free(profile);

@@ -34,11 +34,3 @@ struct job {
  * the budget; -EPIPE when it died (with the signal). */
 int job_run(const struct job *job, struct target *target, struct report **ret_report,
 	    struct error *err);
-
-/* What the child does between fork and exit; returns its exit status. */
-int job_child(const struct job *job, const struct target *target, int parent, const void *profile,
-	      size_t profile_size);
-
-/* Its part for each kind but the views: adds to the session's report. */
-int job_end_process(const struct job *job, struct session *session, struct error *err);
-int job_make_symbols(struct session *session, struct error *err);

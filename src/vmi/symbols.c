@@ -10,11 +10,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "introspect/isf.h"
 #include "terminal/terminal.h"
 #include "vmi/command.h"
 
-enum { SEND_USEC = 30 * 1000 * 1000, PRESET = 3, OUT_SIZE = 64 << 10 };
+enum { PRESET = 3, OUT_SIZE = 64 << 10 };
 #define ISF_SIZE_MAX (UINT64_C(512) << 20)
 #define ISF_BUDGET_USEC (60 * USEC_PER_SEC)
 
@@ -23,22 +22,6 @@ static const char help[] =
 	"Writes a Volatility 3 symbol file of the running kernel, made from the guest's memory: "
 	"FILE\n"
 	"named *.json.xz is packed, *.json is not (LibVMI reads those).\n";
-
-/* The child */
-
-static int send_piece(void *userdata, const void *bytes, size_t size)
-{
-	struct session *session = userdata;
-
-	return frame_send(session->parent, clock_mono_usec() + SEND_USEC, FRAME_DATA, bytes, size);
-}
-
-int job_make_symbols(struct session *session, struct error *err)
-{
-	return isf_make(&session->guest, send_piece, session, err);
-}
-
-/* The parent */
 
 struct file_writer {
 	int fd;
