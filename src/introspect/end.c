@@ -354,8 +354,6 @@ static int wake(struct ending *ending, struct wakeup *wakeup)
 	int r = choose_sleeper(ending, &sleeper);
 
 	if (r == 0)
-		r = end_stop(guest, sleeper);
-	if (r == 0)
 		r = add_reference(guest, sleeper->address, FIELD_TASK_USAGE, 1, task_references);
 	if (r < 0)
 		return r;
@@ -369,12 +367,14 @@ static int wake(struct ending *ending, struct wakeup *wakeup)
 	wakeup->task = sleeper->address;
 	wakeup->is_armed = true;
 	ending->result->wakeups++;
-	return 0;
+	return end_stop(guest, sleeper);
 }
 
 /* Takes the timer away and gives the task back, in a pause of its own. */
 static int clean_up(struct ending *ending, struct wakeup *wakeup, struct error *err)
 {
+	struct memory *memory = ending->guest->memory;
+	int64_t deadline_usec;
 	int r = -EBUSY;
 
 	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
@@ -383,6 +383,7 @@ static int clean_up(struct ending *ending, struct wakeup *wakeup, struct error *
 		r = ending->host->pause(ending->host->userdata, err);
 		if (r < 0)
 			return r;
+		deadline_usec = memory_set_deadline(memory, 0);
 		r = wheel_disarm(ending->guest, &wakeup->timer);
 		if (r == 0) {
 			wakeup->is_armed = false;
@@ -391,6 +392,7 @@ static int clean_up(struct ending *ending, struct wakeup *wakeup, struct error *
 			ending->result->keeps_reference = r == -EALREADY;
 			r = r == -EALREADY ? 0 : r;
 		}
+		(void)memory_set_deadline(memory, deadline_usec);
 		resumed = ending->host->resume(ending->host->userdata, err);
 		if (resumed < 0)
 			return resumed;
@@ -402,19 +404,22 @@ static int clean_up(struct ending *ending, struct wakeup *wakeup, struct error *
 
 /* Death */
 
+/* What cannot be read is no death: the guest changes while it is looked at. */
 static bool is_dead(const struct ending *ending)
 {
 	const struct task *task = &ending->result->task;
 	uint64_t address, start, flags, exit_state;
+	int r;
 
 	memory_forget(ending->guest->memory);
-	if (pid_find(ending->guest, task->pid, &address) < 0 || address != task->address ||
-	    guest_field(ending->guest, address, FIELD_TASK_START, &start) < 0 ||
-	    start != task->start_nsec)
-		return true;
-	return guest_field(ending->guest, address, FIELD_TASK_FLAGS, &flags) == 0 &&
-	       guest_field(ending->guest, address, FIELD_TASK_EXIT_STATE, &exit_state) == 0 &&
-	       (flags & TASK_FLAG_EXITING) && exit_state != 0;
+	r = pid_find(ending->guest, task->pid, &address);
+	if (r < 0 || address != task->address)
+		return r == -ENOENT || r == 0;
+	if (guest_field(ending->guest, address, FIELD_TASK_START, &start) < 0 ||
+	    guest_field(ending->guest, address, FIELD_TASK_FLAGS, &flags) < 0 ||
+	    guest_field(ending->guest, address, FIELD_TASK_EXIT_STATE, &exit_state) < 0)
+		return false;
+	return start != task->start_nsec || ((flags & TASK_FLAG_EXITING) && exit_state != 0);
 }
 
 static int watch(struct ending *ending, struct wakeup *wakeup, int64_t started_usec,
@@ -458,9 +463,36 @@ static const char *why_not_woken(int r)
 	case -EFAULT:
 		return "the timer wheel does not fit together, so it was left alone: it ends when "
 		       "it next runs";
+	case -EBUSY:
+		return "no CPU's timers could be had, or another one wakes something: it ends when "
+		       "it next runs";
 	default:
-		return "no CPU's timers could be had: it ends when it next runs";
+		return "it could not be woken, for memory could not be read or written: it ends "
+		       "when it next runs";
 	}
+}
+
+/* The writing itself, which no deadline may end half way: it is short. */
+static int arm_and_wake(struct ending *ending, struct wakeup *wakeup, bool is_armed,
+			struct error *err)
+{
+	struct memory *memory = ending->guest->memory;
+	int64_t deadline_usec = memory_set_deadline(memory, 0);
+	int r = is_armed ? 0 : arm_threads(ending);
+
+	if (r < 0) {
+		(void)error_set_errno(err, r, "making the signal pending");
+	} else {
+		ending->result->outcome = END_ARMED;
+		r = ending->order->no_wake ? -EALREADY : wake(ending, wakeup);
+		if (r != 0 && r != -EALREADY && r != -EBUSY) {
+			(void)snprintf(ending->result->reason, sizeof(ending->result->reason), "%s",
+				       why_not_woken(r));
+			r = 0;
+		}
+	}
+	(void)memory_set_deadline(memory, deadline_usec);
+	return r == -EALREADY ? 0 : r;
 }
 
 /* One pause: look again, then write. -EBUSY: let the guest go on and come again. */
@@ -481,20 +513,7 @@ static int strike(struct ending *ending, struct wakeup *wakeup, bool is_armed, s
 		return 0;
 	}
 	ending->result->threads = ending->thread_count;
-	if (!is_armed) {
-		r = arm_threads(ending);
-		if (r < 0)
-			return error_set_errno(err, r, "making the signal pending");
-		ending->result->outcome = END_ARMED;
-	}
-	if (ending->order->no_wake)
-		return 0;
-	r = wake(ending, wakeup);
-	if (r == 0 || r == -EALREADY || r == -EBUSY)
-		return r == -EBUSY ? r : 0;
-	(void)snprintf(ending->result->reason, sizeof(ending->result->reason), "%s",
-		       why_not_woken(r));
-	return 0;
+	return arm_and_wake(ending, wakeup, is_armed, err);
 }
 
 static int end_by_memory(struct ending *ending, struct error *err)
@@ -520,6 +539,9 @@ static int end_by_memory(struct ending *ending, struct error *err)
 	}
 	if (r < 0 && r != -EBUSY && ending->result->outcome != END_ARMED)
 		return r;
+	if (r == -EBUSY)
+		(void)snprintf(ending->result->reason, sizeof(ending->result->reason), "%s",
+			       why_not_woken(r));
 	return watch(ending, &wakeup, started_usec, err);
 }
 

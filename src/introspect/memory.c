@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@ enum { CLOCK_CHECK_READS = 64, DIRECT_READ_SIZE = 16 * MEMORY_PAGE_SIZE };
 struct block {
 	uint64_t gpa, size, offset;
 	int fd;
+	bool is_writable;
 	uint8_t *map; /* NULL: paged */
 };
 
@@ -32,6 +34,8 @@ struct memory {
 	int64_t deadline_usec;
 	uint64_t reads;
 	enum memory_writes mode;
+	memory_writer *writer;
+	void *writer_userdata;
 	struct memory_change *changes;
 	size_t changes_count;
 };
@@ -92,27 +96,45 @@ static int prepare_pages(struct memory *memory)
 	return 0;
 }
 
+/* Reading a mapping past its file's end would be a signal. */
+static int map_block(struct block *block, struct error *err)
+{
+	struct stat status;
+	void *map;
+
+	if (block->offset % MEMORY_PAGE_SIZE)
+		return error_set(err, -EINVAL, "memory block begins within a page");
+	if (fstat(block->fd, &status) < 0)
+		return error_set_errno(err, -errno, "the guest's memory");
+	if (S_ISREG(status.st_mode) && block->offset + block->size > (uint64_t)status.st_size)
+		return error_set(err, -EINVAL, "the memory's file is too short for block %#llx",
+				 (unsigned long long)block->gpa);
+	map = mmap(NULL, block->size, PROT_READ | (block->is_writable ? PROT_WRITE : 0), MAP_SHARED,
+		   block->fd, (off_t)block->offset);
+	if (map == MAP_FAILED)
+		return error_set_errno(err, -errno, "mapping the guest's memory");
+	block->map = map;
+	return 0;
+}
+
 int memory_add(struct memory *memory, uint64_t gpa, uint64_t size, int fd, uint64_t offset,
 	       enum memory_way way, bool writable, struct error *err)
 {
-	struct block block = {.gpa = gpa, .size = size, .offset = offset, .fd = fd};
-	int r;
+	struct block block = {
+		.gpa = gpa, .size = size, .offset = offset, .fd = fd, .is_writable = writable};
+	int r = 0;
 
 	if (size == 0 || gpa + size < gpa || offset + size < offset || gpa + size > (1ULL << 52))
 		return error_set(err, -EINVAL, "memory block %#llx+%#llx is out of range",
 				 (unsigned long long)gpa, (unsigned long long)size);
 	if (memory->blocks_count == MEMORY_BLOCKS_MAX)
 		return error_set(err, -E2BIG, "more than %d memory blocks", MEMORY_BLOCKS_MAX);
-	if (way == MEMORY_MAPPED) {
-		if (offset % MEMORY_PAGE_SIZE)
-			return error_set(err, -EINVAL, "memory block begins within a page");
-		block.map = mmap(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
-				 fd, (off_t)offset);
-		if (block.map == MAP_FAILED)
-			return error_set_errno(err, -errno, "mapping the guest's memory");
-	} else if (prepare_pages(memory) < 0) {
-		return error_set_errno(err, -ENOMEM, "page cache");
-	}
+	if (way == MEMORY_MAPPED)
+		r = map_block(&block, err);
+	else if (prepare_pages(memory) < 0)
+		r = error_set_errno(err, -ENOMEM, "page cache");
+	if (r < 0)
+		return r;
 	r = insert_block(memory, &block, err);
 	if (r < 0 && block.map)
 		(void)munmap(block.map, size);
@@ -121,9 +143,12 @@ int memory_add(struct memory *memory, uint64_t gpa, uint64_t size, int fd, uint6
 
 uint64_t memory_end(const struct memory *memory)
 {
-	const struct block *last = memory->blocks + memory->blocks_count - 1;
+	const struct block *last;
 
-	return memory->blocks_count ? last->gpa + last->size : 0;
+	if (memory->blocks_count == 0)
+		return 0;
+	last = &memory->blocks[memory->blocks_count - 1];
+	return last->gpa + last->size;
 }
 
 uint64_t memory_size(const struct memory *memory)
@@ -214,7 +239,7 @@ static size_t stretch(const struct block *block, uint64_t gpa, size_t size)
 
 int memory_read(struct memory *memory, uint64_t gpa, void *buffer, size_t size)
 {
-	if (memory->deadline_usec && memory->reads++ % CLOCK_CHECK_READS == 0 &&
+	if (memory->reads++ % CLOCK_CHECK_READS == 0 && memory->deadline_usec &&
 	    clock_mono_usec() >= memory->deadline_usec) {
 		memory->reads--; /* so that every further read looks at the clock too */
 		return -ETIME;
@@ -256,6 +281,12 @@ void memory_allow_writes(struct memory *memory, enum memory_writes mode)
 	memory->mode = mode;
 }
 
+void memory_set_writer(struct memory *memory, memory_writer *writer, void *userdata)
+{
+	memory->writer = writer;
+	memory->writer_userdata = userdata;
+}
+
 static int note_change(struct memory *memory, const struct memory_change *change)
 {
 	struct memory_change *grown;
@@ -270,17 +301,25 @@ static int note_change(struct memory *memory, const struct memory_change *change
 	return 0;
 }
 
+static void forget_page(struct memory *memory, uint64_t gpa)
+{
+	if (memory->pages)
+		memory->pages[gpa / MEMORY_PAGE_SIZE % MEMORY_CACHED_PAGES].tag = 0;
+}
+
 static int write_bytes(struct memory *memory, uint64_t gpa, const void *bytes, size_t size)
 {
 	const struct block *block = find_block(memory, gpa);
 
 	if (!block || size > block->gpa + block->size - gpa)
 		return -EFAULT;
+	if (block->map && !block->is_writable)
+		return -EPERM;
 	if (block->map) {
 		memcpy(block->map + (gpa - block->gpa), bytes, size);
 		return 0;
 	}
-	memory->pages[gpa / MEMORY_PAGE_SIZE % MEMORY_CACHED_PAGES].tag = 0;
+	forget_page(memory, gpa);
 	if (pwrite(block->fd, bytes, size, (off_t)(block->offset + gpa - block->gpa)) !=
 	    (ssize_t)size)
 		return -EIO;
@@ -301,7 +340,10 @@ int memory_write(struct memory *memory, uint64_t gpa, uint64_t value, size_t siz
 		r = note_change(memory, &change);
 	if (r < 0 || memory->mode == MEMORY_WRITES_DRY)
 		return r;
-	return write_bytes(memory, gpa, &value, size);
+	if (!memory->writer)
+		return write_bytes(memory, gpa, &value, size);
+	forget_page(memory, gpa);
+	return memory->writer(memory->writer_userdata, gpa, change.before, value, size);
 }
 
 const struct memory_change *memory_changes(const struct memory *memory, size_t *ret_count)
@@ -310,9 +352,12 @@ const struct memory_change *memory_changes(const struct memory *memory, size_t *
 	return memory->changes;
 }
 
-void memory_set_deadline(struct memory *memory, int64_t mono_usec)
+int64_t memory_set_deadline(struct memory *memory, int64_t mono_usec)
 {
+	int64_t before = memory->deadline_usec;
+
 	memory->deadline_usec = mono_usec;
+	return before;
 }
 
 void memory_forget(struct memory *memory)

@@ -49,13 +49,19 @@ int memory_read(struct memory *memory, uint64_t gpa, void *buffer, size_t size);
  * would fill it with memory of the host. For copying much; within one block. */
 int memory_read_through(struct memory *memory, uint64_t gpa, void *buffer, size_t size);
 
-/* Writes 8-byte words or less, noted with the old value (see memory_writes()). The guest has to be
+/* Writes 8-byte words or less, noted with the old value (see memory_changes()). The guest has to be
  * paused. In dry-run mode nothing is written but everything is noted. Errors as memory_read();
  * -EPERM unless allowed by memory_allow_writes(). */
 enum memory_writes { MEMORY_WRITES_REFUSED, MEMORY_WRITES_DRY, MEMORY_WRITES_REAL };
 void memory_allow_writes(struct memory *memory, enum memory_writes mode);
 int memory_write(struct memory *memory, uint64_t gpa, uint64_t value, size_t size,
 		 const char *what);
+
+/* Has somebody else write, who holds the memory writable: it is given what memory_write() would
+ * write, and the old value, which it is to find there. */
+typedef int memory_writer(void *userdata, uint64_t gpa, uint64_t before, uint64_t after,
+			  size_t size);
+void memory_set_writer(struct memory *memory, memory_writer *writer, void *userdata);
 
 struct memory_change {
 	uint64_t gpa, before, after;
@@ -64,9 +70,10 @@ struct memory_change {
 };
 const struct memory_change *memory_changes(const struct memory *memory, size_t *ret_count);
 
-/* Reading fails with -ETIME from this moment of the monotonic clock on; 0: never. */
-void memory_set_deadline(struct memory *memory, int64_t mono_usec);
+/* Reading fails with -ETIME from this moment of the monotonic clock on; 0: never. Returns the one
+ * that was set before. */
+int64_t memory_set_deadline(struct memory *memory, int64_t mono_usec);
 /* Forgets the pages that are kept: what follows is read anew. */
 void memory_forget(struct memory *memory);
-/* How often and how much was read, since memory_new(). */
+/* How many times memory_read() was called, since memory_new(). */
 uint64_t memory_reads(const struct memory *memory);

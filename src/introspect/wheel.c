@@ -25,6 +25,8 @@ static bool is_known(const struct guest *guest)
 	       guest_has(guest, FIELD_TIMER_EXPIRES) && guest_has(guest, FIELD_TIMER_FUNCTION) &&
 	       guest_has(guest, FIELD_TIMER_FLAGS) &&
 	       guest->profile.fields[FIELD_TB_LOCK].size == 4 &&
+	       guest_offset(guest, FIELD_TIMER_FUNCTION) % 8 == 0 &&
+	       guest_offset(guest, FIELD_TIMER_FUNCTION) < WHEEL_PLACE_SIZE &&
 	       guest->profile.fields[FIELD_TIMER_SIZE].size + 8 <= WHEEL_PLACE_SIZE;
 }
 
@@ -87,10 +89,12 @@ static int choose_base(const struct guest *guest, struct base *ret_base)
 	return r < 0 ? r : found;
 }
 
-/* The place must be unarmed and unused: an inactive hrtimer, and none of ours. */
+/* The place must be unused: an hrtimer that is not armed, and no timer of ours that is still
+ * linked. One that has fired may have been left there by somebody who could not come back for it.
+ */
 static int save_place(const struct guest *guest, struct wheel_timer *timer)
 {
-	uint64_t state;
+	uint64_t state, back;
 	int r;
 
 	timer->place = guest_symbol(guest, SYMBOL_INIT_SIGNALS) +
@@ -100,7 +104,13 @@ static int save_place(const struct guest *guest, struct wheel_timer *timer)
 		r = guest_read(guest, timer->place, timer->saved, sizeof(timer->saved));
 	if (r < 0)
 		return r;
-	return state != 0 ? -EBUSY : 0;
+	back = timer->saved[NODE_PPREV / 8];
+	if (state != 0 || back != 0)
+		return -EBUSY;
+	if (timer->saved[guest_offset(guest, FIELD_TIMER_FUNCTION) / 8] ==
+	    guest_symbol(guest, SYMBOL_PROCESS_TIMEOUT))
+		memset(timer->saved, 0, sizeof(timer->saved)); /* as the kernel had it */
+	return 0;
 }
 
 /* The first timer of the slot, if there is one, must point back at the slot. */

@@ -37,6 +37,15 @@ static int host_call(void *userdata, const struct end_call *call, uint64_t *ret_
 	return 0;
 }
 
+/* We have the memory to read only: the parent checks a write and makes it. */
+static int write_by_parent(void *userdata, uint64_t gpa, uint64_t before, uint64_t after,
+			   size_t size)
+{
+	const uint64_t numbers[] = {gpa, before, after, size};
+
+	return session_ask(userdata, FRAME_WRITE, numbers, sizeof(numbers), NULL, NULL, NULL);
+}
+
 static const char *outcome_name(enum end_outcome outcome)
 {
 	static const char *const names[] = {[END_REFUSED] = "refused",
@@ -109,6 +118,7 @@ int child_end_process(const struct job *job, struct session *session, struct err
 	struct memory *memory = session->guest.memory;
 	int r;
 
+	memory_set_writer(memory, write_by_parent, session);
 	memory_allow_writes(memory, job->end.dry_run ? MEMORY_WRITES_DRY : MEMORY_WRITES_REAL);
 	memory_set_deadline(memory,
 			    clock_mono_usec() + job->order.budget_usec + job->end.wait_usec);

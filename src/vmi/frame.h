@@ -18,6 +18,7 @@ enum frame_type {
 	FRAME_DATA,    /* child: the next piece of a file */
 	FRAME_STOP,    /* child: pause the VM; empty */
 	FRAME_CONT,    /* child: let it run again; empty */
+	FRAME_WRITE,   /* child: write a word into the guest: address, before, after, size */
 	FRAME_CALL,    /* child: make this call into the guest; six numbers of 64 bits */
 	FRAME_OK,      /* parent: done, and what came of it */
 	FRAME_FAILED,  /* either: a struct error, see frame_send_error() */
@@ -27,6 +28,7 @@ enum frame_type {
 enum {
 	FRAME_PIECE_MAX = 1 << 20, /* bytes of FRAME_PROFILE and FRAME_DATA */
 	FRAME_ANSWER_MAX = 64,     /* bytes of FRAME_OK */
+	FRAME_WRITE_SIZE = 4 * 8,
 	FRAME_CALL_SIZE = 6 * 8,
 };
 

@@ -33,6 +33,7 @@ struct running {
 	int64_t deadline_usec;
 	struct report *report;
 	struct pause pause;
+	struct target writable; /* of an action; no memory: none was ordered */
 	bool done;
 };
 
@@ -148,6 +149,35 @@ static int cont(struct running *running)
 	return answer(running, r, &err);
 }
 
+/* A word of guest memory, while the VM stands still, if it is there what the child found. */
+static int write_word(struct running *running, const struct frame *frame, struct error *err)
+{
+	struct memory *memory = running->writable.memory;
+	uint64_t numbers[4], now = 0; /* address, before, after, size */
+	int r;
+
+	memcpy(numbers, frame->payload, sizeof(numbers));
+	if (!memory || !running->pause.since_usec)
+		return error_set(err, -EPERM, "no write was ordered");
+	if ((numbers[3] != 1 && numbers[3] != 4 && numbers[3] != 8) || numbers[0] % numbers[3])
+		return error_set(err, -EINVAL, "no word of memory");
+	memory_forget(memory);
+	r = memory_read(memory, numbers[0], &now, numbers[3]);
+	if (r == 0 && now != numbers[1])
+		r = -ESTALE;
+	if (r == 0)
+		r = memory_write(memory, numbers[0], numbers[2], numbers[3], "ordered");
+	return r < 0 ? error_set_errno(err, r, "writing guest memory") : 0;
+}
+
+static int write_for_child(struct running *running, const struct frame *frame)
+{
+	struct error err = ERROR_INIT;
+	int r = write_word(running, frame, &err);
+
+	return answer(running, r, &err);
+}
+
 /* Only where it was ordered: a parser that fell to its guest is not to call what it likes. */
 static int call(struct running *running, const struct frame *frame)
 {
@@ -209,6 +239,8 @@ static int take_frame(struct running *running, const struct frame *frame, struct
 		return running->report ? 0 : error_set(err, -EPROTO, "no report came");
 	case FRAME_FAILED:
 		return frame_error(frame, err);
+	case FRAME_WRITE:
+		return write_for_child(running, frame);
 	case FRAME_CALL:
 		return call(running, frame);
 	case FRAME_OK:
@@ -309,12 +341,16 @@ int job_run(const struct job *job, struct target *target, struct report **ret_re
 
 	if (r < 0)
 		return r;
-	r = listen_to(&running, err);
+	if (job->kind == JOB_END_PROCESS && !job->end.dry_run)
+		r = target_open_writable(target, &running.writable, err);
+	if (r == 0)
+		r = listen_to(&running, err);
 	if (r == -ENODATA && target_is_encrypted(target))
 		r = error_set(err, -ENOTSUP,
 			      "the guest's memory is encrypted (SEV): it cannot be "
 			      "looked into from outside");
 	r = finish(&running, r, err);
+	target_close(&running.writable);
 	(void)close(running.line);
 	if (r < 0)
 		report_free(running.report);

@@ -95,7 +95,6 @@ int command_kill(int argc, char **argv)
 				     common.dump ? "a dump holds no process that could be ended"
 						 : "--pid must say which process is to end");
 	job.end.pid = job.order.pid;
-	target.writable = !o.dry_run;
 	status = take_order(&o, &job.end);
 	if (status == EXIT_OK)
 		status = command_run(&job, &target, common.json, &report);

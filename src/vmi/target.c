@@ -147,29 +147,26 @@ static const char *describe_way(const char *before, bool is_shared)
 	return before && strcmp(before, way) != 0 ? "shared and process memory" : way;
 }
 
-static int add_range(struct target *target, struct backing *backing,
-		     const struct mtree_range *range, bool writable, struct error *err)
+/* What the blocks' memory lies in: the range is one stretch of it. */
+static int add_range(struct target *target, const struct mtree_range *range,
+		     const struct backing_place *place, bool writable, struct error *err)
 {
-	struct backing_place place;
-	int r = backing_find(backing, target->monitor, range, writable, &place, err);
+	int r = keep_descriptor(target, place->fd);
 
-	if (r == 0)
-		r = memory_add(target->memory, range->gpa, range->size, place.fd, place.offset,
-			       place.is_shared ? MEMORY_MAPPED : MEMORY_PAGED, writable, err);
 	if (r < 0)
-		return error_prefix(err, r, "memory block '%s'", range->block);
-	target->way = describe_way(target->way, place.is_shared);
-	if (keep_descriptor(target, place.fd) < 0)
-		return error_set(err, -E2BIG, "more than %d memory files", TARGET_DESCRIPTORS_MAX);
-	return 0;
+		return error_set(err, r, "more than %d memory files", TARGET_DESCRIPTORS_MAX);
+	target->way = describe_way(target->way, place->is_shared);
+	return memory_add(target->memory, range->gpa, range->size, place->fd, place->offset,
+			  place->is_shared ? MEMORY_MAPPED : MEMORY_PAGED, writable, err);
 }
 
-static int map_memory(struct target *target, bool writable, struct error *err)
+static int map_memory(struct target *target, struct monitor *monitor, bool writable,
+		      struct error *err)
 {
 	cleanup(free) struct mtree_range *ranges = calloc(MTREE_RANGES_MAX, sizeof(*ranges));
 	cleanup(free) char *text = NULL;
 	struct backing backing;
-	int count, r = monitor_human(target->monitor, "info mtree -f", &text, err);
+	int count, r = monitor_human(monitor, "info mtree -f", &text, err);
 
 	if (r < 0)
 		return r;
@@ -179,8 +176,15 @@ static int map_memory(struct target *target, bool writable, struct error *err)
 	if (count < 0)
 		return error_prefix(err, count, "the guest's memory map");
 	r = backing_init(&backing, target->pid, err);
-	for (int i = 0; r == 0 && i < count; i++)
-		r = add_range(target, &backing, &ranges[i], writable, err);
+	for (int i = 0; r == 0 && i < count; i++) {
+		struct backing_place place;
+
+		r = backing_find(&backing, monitor, &ranges[i], writable, &place, err);
+		if (r == 0)
+			r = add_range(target, &ranges[i], &place, writable, err);
+		if (r < 0)
+			(void)error_prefix(err, r, "memory block '%s'", ranges[i].block);
+	}
 	backing_deinit(&backing);
 	return r;
 }
@@ -253,7 +257,7 @@ int target_open(const struct target_options *options, struct target *ret_target,
 	} else {
 		r = attach(options, &target, err);
 		if (r == 0)
-			r = map_memory(&target, options->writable, err);
+			r = map_memory(&target, target.monitor, false, err);
 		if (r == 0)
 			r = read_registers(&target, err);
 	}
@@ -262,6 +266,24 @@ int target_open(const struct target_options *options, struct target *ret_target,
 	else
 		*ret_target = target;
 	return r;
+}
+
+int target_open_writable(const struct target *target, struct target *ret_writable,
+			 struct error *err)
+{
+	struct target writable = {.pid = target->pid, .memory = memory_new()};
+	int r;
+
+	if (!writable.memory)
+		return error_set_errno(err, -ENOMEM, "memory map");
+	r = map_memory(&writable, target->monitor, true, err);
+	if (r < 0) {
+		target_close(&writable);
+		return r;
+	}
+	memory_allow_writes(writable.memory, MEMORY_WRITES_REAL);
+	*ret_writable = writable;
+	return 0;
 }
 
 /* "info sev" lists the guest's handle, policy and state where it is on. */

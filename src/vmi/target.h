@@ -22,7 +22,6 @@ struct target_options {
 	const char *vm, *qmp, *dump;
 	pid_t pid;
 	const char *uri; /* of libvirt, for domains */
-	bool writable;   /* an action was ordered */
 };
 
 struct target {
@@ -47,6 +46,10 @@ int target_open(const struct target_options *options, struct target *ret_target,
 /* A second connection to the same monitor, for one whose first has ended. */
 int target_reopen_monitor(const struct target *target, struct monitor **ret_monitor,
 			  struct error *err);
+/* The same guest's memory once more, writable: for the parent of a child that may not write. Only
+ * the memory and its descriptors are set; target_close() closes it. */
+int target_open_writable(const struct target *target, struct target *ret_writable,
+			 struct error *err);
 /* Whether QEMU says that the guest's memory is encrypted (SEV), so that nothing of it can be read.
  */
 bool target_is_encrypted(struct target *target);
