@@ -52,7 +52,7 @@ static int prepend(char *buffer, size_t *start, const char *text, size_t size)
 
 static int prepend_name(const struct guest *guest, uint64_t dentry, char *buffer, size_t *start)
 {
-	char name[NAME_SIZE];
+	char name[NAME_SIZE] = ""; /* a length of 0 reads nothing */
 	uint64_t text, length;
 	int r = guest_field(guest, dentry, FIELD_DENTRY_NAME, &text);
 
@@ -220,7 +220,7 @@ int file_read(const struct guest *guest, uint64_t address, struct file *ret_file
 	ret_file->is_deleted = false;
 	if (!name_by_inode(ret_file))
 		read_path(guest, address, ret_file);
-	ret_file->is_in_memory = strncmp(ret_file->path, "/memfd:", 7) == 0;
+	ret_file->is_in_memory = without_links && strncmp(ret_file->path, "/memfd:", 7) == 0;
 	ret_file->is_deleted = !ret_file->is_in_memory && ret_file->is_deleted && without_links;
 	return 0;
 }

@@ -28,7 +28,7 @@ struct file {
 	uint32_t mode, flags;
 	uint64_t inode, position, size;
 	bool is_deleted;   /* no name leads to it any more */
-	bool is_in_memory; /* a memfd, or on a file system without a disk that people cannot see */
+	bool is_in_memory; /* a memfd: it never had a name in a file system */
 };
 int file_read(const struct guest *guest, uint64_t address, struct file *ret_file);
 

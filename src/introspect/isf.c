@@ -317,15 +317,29 @@ static void put_enumerator(struct maker *maker, const struct btf_type *type, uin
 		put(maker->out, "%" PRId64, value);
 }
 
+static const char *base_of_enum(const struct btf_type *type)
+{
+	bool is_signed = type->has_bitfields; /* the flag's meaning for an enumeration */
+
+	switch (type->value) {
+	case 1:
+		return is_signed ? "signed char" : "unsigned char";
+	case 2:
+		return is_signed ? "short int" : "short unsigned int";
+	case 8:
+		return is_signed ? "long int" : "long unsigned int";
+	default:
+		return is_signed ? "int" : "unsigned int";
+	}
+}
+
 static void put_enum(struct maker *maker, const struct btf_type *type)
 {
 	char text[32];
 
 	open_object(maker, name_of(maker, type, text));
 	put(maker->out, "\"size\":%u,\"base\":\"%s\",\"constants\":{", type->value,
-	    type->value == 8   ? "long unsigned int"
-	    : type->value == 1 ? "unsigned char"
-			       : "unsigned int");
+	    base_of_enum(type));
 	for (uint32_t i = 0; i < type->vlen; i++)
 		put_enumerator(maker, type, i);
 	put(maker->out, "}");

@@ -57,7 +57,8 @@ static int resolve_symbols(const struct kallsyms *kallsyms, struct profile *prof
 					 symbol_names[i],
 					 i == SYMBOL_START_BTF || i == SYMBOL_STOP_BTF
 						 ? "CONFIG_DEBUG_INFO_BTF"
-						 : "CONFIG_KALLSYMS_ALL");
+						 : "CONFIG_KALLSYMS_ALL, or is of a kind "
+						   "that is not known");
 	profile->symbol_count = kallsyms->count;
 	(void)strncpy(profile->kallsyms_layout, kallsyms->layout,
 		      sizeof(profile->kallsyms_layout) - 1);
@@ -182,7 +183,8 @@ static int set_paging(struct memory *memory, struct profile *profile, const uint
 			return 0;
 	}
 	return error_set(err, -EUCLEAN,
-			 "the kernel's page table does not map its image and its direct map");
+			 "the kernel's page table does not map its image and its direct map: the "
+			 "guest is still booting, or forges it");
 }
 
 static int check_init_task(struct memory *memory, const struct profile *profile, struct error *err)
@@ -201,6 +203,15 @@ static int check_init_task(struct memory *memory, const struct profile *profile,
 	    pid != 0 || strncmp(comm, "swapper", 7) != 0)
 		return error_set(err, -EUCLEAN, "'init_task' is not the idle task");
 	return 0;
+}
+
+/* What lies at an address of the image now; false where it cannot be read. */
+static bool read_image(struct memory *memory, const struct profile *profile, enum symbol symbol,
+		       void *buffer, size_t size)
+{
+	return memory_read(memory,
+			   profile->symbols[symbol] - profile->image.va + profile->image.gpa,
+			   buffer, size) == 0;
 }
 
 static int find_image(const struct profile_source *source, struct profile *profile,
@@ -254,19 +265,30 @@ int profile_kallsyms(struct memory *memory, const struct profile *profile, uint8
 	return 0;
 }
 
+/* What was kept may be damaged. */
+static bool is_sound(const struct profile *profile)
+{
+	return memcmp(profile->magic, magic, sizeof(magic)) == 0 &&
+	       profile->size == sizeof(*profile) && profile->revision == REVISION &&
+	       profile->image.size <= IMAGE_SIZE_MAX &&
+	       (profile->levels == 4 || profile->levels == 5) &&
+	       memchr(profile->kallsyms_layout, '\0', sizeof(profile->kallsyms_layout)) &&
+	       memchr(profile->banner, '\0', sizeof(profile->banner)) &&
+	       strncmp(profile->banner, "Linux version ", 14) == 0;
+}
+
 int profile_load(const struct profile_source *source, const void *bytes, size_t size,
 		 struct profile *ret_profile, struct error *err)
 {
 	struct profile profile;
 	char banner[PROFILE_BANNER_SIZE];
+	uint64_t direct_base;
 	int r;
 
 	if (size != sizeof(profile))
 		return error_set(err, -ESTALE, "a profile of another version");
 	memcpy(&profile, bytes, sizeof(profile));
-	if (memcmp(profile.magic, magic, sizeof(magic)) != 0 || profile.size != sizeof(profile) ||
-	    profile.revision != REVISION || profile.image.size > IMAGE_SIZE_MAX ||
-	    (profile.levels != 4 && profile.levels != 5))
+	if (!is_sound(&profile))
 		return error_set(err, -ESTALE, "a profile of another version");
 	if (source->vcpu_count > 0) {
 		r = image_check(source->memory, source->vcpus, source->vcpu_count, &profile.image,
@@ -274,10 +296,11 @@ int profile_load(const struct profile_source *source, const void *bytes, size_t 
 		if (r < 0)
 			return r;
 	}
-	if (memory_read(source->memory,
-			profile.symbols[SYMBOL_LINUX_BANNER] - profile.image.va + profile.image.gpa,
-			banner, sizeof(banner)) < 0 ||
-	    strncmp(banner, profile.banner, strlen(profile.banner)) != 0)
+	if (!read_image(source->memory, &profile, SYMBOL_LINUX_BANNER, banner, sizeof(banner)) ||
+	    strncmp(banner, profile.banner, strlen(profile.banner)) != 0 ||
+	    !read_image(source->memory, &profile, SYMBOL_PAGE_OFFSET_BASE, &direct_base,
+			sizeof(direct_base)) ||
+	    direct_base != profile.direct_base)
 		return error_set(err, -ESTALE, "the guest runs another kernel than before");
 	r = check_init_task(source->memory, &profile, err);
 	if (r == 0)

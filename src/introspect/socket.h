@@ -36,7 +36,7 @@ struct socket {
 	uint64_t received_bytes, sent_bytes; /* over the life of the connection; TCP only */
 	uint32_t backlog, backlog_max;       /* of a listener: waiting, and how many may */
 	uint32_t pid;                        /* of the first process that holds it; 0: nobody */
-	uint32_t descriptor, holders;
+	uint32_t descriptor, holders; /* holders: descriptors that lead to it, of all processes */
 };
 
 /* "ESTABLISHED", ...; "" for a state that does not exist. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -71,6 +72,17 @@ static int restore(struct target *target, struct error *err)
 	return r < 0 ? error_prefix(err, r, "the VM is left paused") : r;
 }
 
+/* QEMU makes its socket in it, and may run as another user. */
+static void give_to_process(const char *folder, pid_t pid)
+{
+	struct stat status;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	if (stat(path, &status) == 0)
+		(void)!chown(folder, status.st_uid, status.st_gid); /* or QEMU says why not */
+}
+
 int call_into_guest(struct target *target, const struct gdb_call *call, uint64_t *ret_result,
 		    struct error *err)
 {
@@ -80,6 +92,7 @@ int call_into_guest(struct target *target, const struct gdb_call *call, uint64_t
 
 	if (!mkdtemp(folder))
 		return error_set_errno(err, -errno, "%s", folder);
+	give_to_process(folder, target->pid);
 	(void)snprintf(path, sizeof(path), "%s/gdb", folder);
 	/* one that was left by a client that died would be in the way */
 	(void)tell(target, "gdbserver none", NULL);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -13,8 +15,19 @@
 
 enum { SEND_USEC = 10 * 1000 * 1000, MEMORY_BYTES_MAX = 1 << 30, CPU_SECONDS_MAX = 120 };
 
+/* What a parser that fell to its guest would print could speak to a terminal. */
+static void silence(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
+		(void)dup2(null, fd);
+	if (null > STDERR_FILENO)
+		(void)close(null);
+}
+
 static int confine(const struct job *job, const struct target *target, int parent,
-		   struct error *err)
+		   int *ret_landlock, struct error *err)
 {
 	int keep[TARGET_DESCRIPTORS_MAX + 1];
 	struct sandbox_limits limits = {.memory_bytes = MEMORY_BYTES_MAX,
@@ -22,9 +35,10 @@ static int confine(const struct job *job, const struct target *target, int paren
 
 	if (job->unconfined)
 		return 0;
+	silence();
 	memcpy(keep, target->descriptors, target->descriptor_count * sizeof(keep[0]));
 	keep[target->descriptor_count] = parent;
-	return sandbox_enter(keep, target->descriptor_count + 1, &limits, NULL, err);
+	return sandbox_enter(keep, target->descriptor_count + 1, &limits, ret_landlock, err);
 }
 
 /* The profile that was kept if it is of the kernel that runs now, else a new one, which the parent
@@ -55,9 +69,11 @@ static int find_profile(struct session *session, const void *kept, size_t kept_s
 static void put_reading(struct session *session)
 {
 	static const struct report_column columns[] = {
-		{"mode", REPORT_TEXT},         {"retries", REPORT_COUNT},
-		{"paused", REPORT_NSEC},       {"profile", REPORT_TEXT},
-		{"profile_took", REPORT_NSEC}, {"whole_took", REPORT_NSEC},
+		{"mode", REPORT_TEXT},          {"retries", REPORT_COUNT},
+		{"paused", REPORT_NSEC},        {"reads", REPORT_COUNT},
+		{"failed_views", REPORT_COUNT}, {"confined", REPORT_TEXT},
+		{"profile", REPORT_TEXT},       {"profile_took", REPORT_NSEC},
+		{"whole_took", REPORT_NSEC},
 	};
 	struct report *report = session->report;
 
@@ -68,22 +84,36 @@ static void put_reading(struct session *session)
 						       : "dump");
 	report_number(report, session->retries);
 	report_number(report, (uint64_t)session->paused_usec * 1000);
+	report_number(report, memory_reads(session->guest.memory));
+	report_number(report, session->failed_views);
+	report_text(report, session->is_unconfined  ? "no"
+			    : session->has_landlock ? "seccomp, landlock"
+						    : "seccomp");
 	report_text(report, session->from_cache ? "kept" : "made");
 	report_number(report, (uint64_t)session->profile_usec * 1000);
 	report_number(report, (uint64_t)(clock_mono_usec() - session->started_usec) * 1000);
 }
 
+/* A view that fails costs the others nothing; when all do, that is the answer. */
 static int run_views(struct session *session, struct error *err)
 {
 	const struct session_order *order = session->order;
+	struct error view_err;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < order->view_count; i++) {
-		r = view_table[order->views[i]].run(session, err);
-		if (r < 0)
-			(void)error_prefix(err, r, "%s", view_table[order->views[i]].name);
+	for (size_t i = 0; i < order->view_count; i++) {
+		const struct view *view = &view_table[order->views[i]];
+
+		view_err = ERROR_INIT;
+		r = view->run(session, &view_err);
+		if (r == 0)
+			continue;
+		session->failed_views++;
+		if (session->failed_views == order->view_count)
+			return error_set(err, r, "%s: %s", view->name, error_text(&view_err, r));
+		report_note(session->report, "%s: %s", view->name, error_text(&view_err, r));
 	}
-	return r;
+	return 0;
 }
 
 static int send_report(struct session *session, struct error *err)
@@ -126,7 +156,7 @@ static int do_job(const struct job *job, struct session *session, struct error *
 static int work(const struct job *job, struct session *session, const void *profile,
 		size_t profile_size, struct error *err)
 {
-	int r = confine(job, session->target, session->parent, err);
+	int r = confine(job, session->target, session->parent, &session->has_landlock, err);
 
 	memory_set_deadline(session->target->memory,
 			    session->started_usec + job->order.budget_usec);
@@ -145,6 +175,7 @@ int child_run(const struct job *job, const struct target *target, int parent, co
 {
 	struct error err = ERROR_INIT;
 	struct session session = {.order = &job->order,
+				  .is_unconfined = job->unconfined,
 				  .target = target,
 				  .parent = parent,
 				  .report = report_new(),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmi/command.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -8,93 +9,124 @@
 #include "terminal/terminal.h"
 #include "vmi/output.h"
 
-enum { PID_MAX = 4194304, BUDGET_MSEC = 2000, DUMP_BUDGET_MSEC = 60000, BUDGET_MSEC_MAX = 600000 };
+enum {
+	PID_MAX = 4194304,
+	BUDGET_MSEC = 2000,
+	DUMP_BUDGET_MSEC = 60000,
+	BUDGET_MSEC_MAX = 600000,
+	SHARED = 10, /* options */
+};
 
 DEFINE_CLEANUP(struct report *, report_free)
 
-static int take_common(const struct command_common *common, struct job *job,
-		       struct target_options *target)
+struct words {
+	const char *qmp, *process, *dump, *connect, *cache;
+	bool no_cache, unconfined;
+};
+
+static bool take_numbers(struct command *command, const struct words *words)
 {
-	unsigned long budget_msec = common->dump ? DUMP_BUDGET_MSEC : BUDGET_MSEC;
+	unsigned long budget_msec = words->dump ? DUMP_BUDGET_MSEC : BUDGET_MSEC;
 	unsigned long pid = 0, process = 0;
 
-	if ((common->pid && !options_number("pid", common->pid, 1, PID_MAX, &pid)) ||
-	    (common->process &&
-	     !options_number("process", common->process, 1, PID_MAX, &process)) ||
-	    (common->budget &&
-	     !options_number("budget", common->budget, 10, BUDGET_MSEC_MAX, &budget_msec)))
-		return EXIT_USAGE;
-	job->order.pid = (uint32_t)pid;
-	job->order.budget_usec = (int64_t)budget_msec * USEC_PER_MSEC;
-	job->cache = common->no_cache ? NULL : common->cache;
-	job->unconfined = common->unconfined;
-	*target = (struct target_options){.qmp = common->qmp,
-					  .dump = common->dump,
-					  .pid = (pid_t)process,
-					  .uri = common->connect};
-	return EXIT_OK;
+	if ((command->pid && !options_number("pid", command->pid, 1, PID_MAX, &pid)) ||
+	    (words->process && !options_number("process", words->process, 1, PID_MAX, &process)) ||
+	    (command->budget &&
+	     !options_number("budget", command->budget, 10, BUDGET_MSEC_MAX, &budget_msec)))
+		return false;
+	command->job.order.pid = (uint32_t)pid;
+	command->job.order.budget_usec = (int64_t)budget_msec * USEC_PER_MSEC;
+	command->target.pid = (pid_t)process;
+	return true;
 }
 
-int command_parse(int argc, char **argv, const struct command_line *line,
-		  struct command_common *ret_common, struct job *ret_job,
-		  struct target_options *ret_target, int *ret_arguments)
+/* The shared options that the command takes, then its own. Returns how many. */
+static size_t list_options(struct command *command, struct words *words,
+			   struct command_option *options)
 {
-	struct command_common *c = ret_common;
-	const struct command_option shared[] = {
-		{"qmp", OPTION_VALUE, &c->qmp},
-		{"process", OPTION_VALUE, &c->process},
-		{"dump", OPTION_VALUE, &c->dump},
-		{"connect", OPTION_VALUE, &c->connect},
-		{"budget", OPTION_VALUE, &c->budget},
-		{"cache", OPTION_VALUE, &c->cache},
-		{"pid", OPTION_VALUE, &c->pid},
-		{"json", OPTION_FLAG, &c->json},
-
-		{"no-cache", OPTION_FLAG, &c->no_cache},
-		{"unconfined", OPTION_FLAG, &c->unconfined},
+	const struct {
+		struct command_option option;
+		unsigned needs;
+	} shared[] = {
+		{{"qmp", OPTION_VALUE, &words->qmp}, 0},
+		{{"process", OPTION_VALUE, &words->process}, 0},
+		{{"dump", OPTION_VALUE, &words->dump}, 0},
+		{{"connect", OPTION_VALUE, &words->connect}, 0},
+		{{"pid", OPTION_VALUE, &command->pid}, COMMAND_TAKES_PID},
+		{{"json", OPTION_FLAG, &command->json}, COMMAND_TAKES_JOB},
+		{{"budget", OPTION_VALUE, &command->budget}, COMMAND_TAKES_JOB},
+		{{"cache", OPTION_VALUE, &words->cache}, COMMAND_TAKES_JOB},
+		{{"no-cache", OPTION_FLAG, &words->no_cache}, COMMAND_TAKES_JOB},
+		{{"unconfined", OPTION_FLAG, &words->unconfined}, COMMAND_TAKES_JOB},
 	};
-	enum { SHARED = sizeof(shared) / sizeof(shared[0]) };
-	struct command_option all[COMMAND_OPTIONS_MAX];
-	int given, status = EXIT_OK, count;
+	size_t count = 0;
 
-	*c = (struct command_common){.connect = "qemu:///system", .cache = "/run/atom/vmi"};
-	memcpy(all, shared, sizeof(shared));
-	if (line->own_count > 0)
-		memcpy(all + SHARED, line->own, line->own_count * sizeof(all[0]));
-	count = options_parse(argc, argv, all, SHARED + line->own_count, line->help, &status);
-	if (count < 0) {
-		*ret_arguments = -1;
-		return status;
-	}
-	*ret_arguments = count;
-	given = (c->qmp != NULL) + (c->process != NULL) + (c->dump != NULL);
-	if (given > 1 || count != line->leading + 1 - given)
-		return terminal_fail(EXIT_USAGE,
-				     "one VM, --qmp, --process or --dump must be given; see "
-				     "atom-vmi %s --help",
-				     argv[0]);
-	status = take_common(c, ret_job, ret_target);
-	if (given == 0)
-		ret_target->vm = argv[line->leading + 1];
-	return status;
+	static_assert(sizeof(shared) / sizeof(shared[0]) == SHARED, "room in the caller's list");
+	for (size_t i = 0; i < SHARED; i++)
+		if ((shared[i].needs & ~command->takes) == 0)
+			options[count++] = shared[i].option;
+	for (size_t i = 0; i < command->own_count; i++)
+		options[count++] = command->own[i];
+	return count;
 }
 
-int command_run(const struct job *job, const struct target_options *options, bool json,
-		struct report **ret_report)
+bool command_parse(struct command *command, int argc, char **argv, int *ret_status)
+{
+	struct words words = {.connect = "qemu:///system", .cache = "/run/atom/vmi"};
+	struct command_option options[SHARED + COMMAND_OWN_MAX];
+	size_t option_count = list_options(command, &words, options);
+	int given,
+		count = options_parse(argc, argv, options, option_count, command->help, ret_status);
+
+	if (count < 0)
+		return false;
+	*ret_status = EXIT_USAGE;
+	given = (words.qmp != NULL) + (words.process != NULL) + (words.dump != NULL);
+	if (given > 1 || count != 1 - given) {
+		(void)terminal_fail(EXIT_USAGE,
+				    "one VM, --qmp, --process or --dump must be given; see "
+				    "atom-vmi %s --help",
+				    argv[0]);
+		return false;
+	}
+	command->target = (struct target_options){.vm = given ? NULL : argv[1],
+						  .qmp = words.qmp,
+						  .dump = words.dump,
+						  .uri = words.connect};
+	command->job.cache = words.no_cache ? NULL : words.cache;
+	command->job.unconfined = words.unconfined;
+	return take_numbers(command, &words);
+}
+
+static bool failed_views(const struct report *report)
+{
+	long table = report_find_table(report, "reading"), column;
+	const struct report_cell *cell;
+
+	if (table < 0 || report_rows(report, (size_t)table) == 0)
+		return true;
+	column = report_find_column(report, (size_t)table, "failed_views");
+	cell = column < 0 ? NULL : report_cell(report, (size_t)table, 0, (size_t)column);
+	return !cell || !cell->known || cell->number != 0;
+}
+
+int command_run(const struct command *command, struct report **ret_report)
 {
 	cleanup(report_free) struct report *report = NULL;
 	struct error err = ERROR_INIT;
 	struct target target;
-	int r = target_open(options, &target, &err);
+	bool failed;
+	int r = target_open(&command->target, &target, &err);
 
 	if (r == 0) {
-		r = job_run(job, &target, &report, &err);
+		r = job_run(&command->job, &target, &report, &err);
 		target_close(&target);
 	}
 	if (r < 0)
 		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
-	r = json ? output_json(report, stdout) : output_table(report, stdout, stderr);
+	r = command->json ? output_json(report, stdout) : output_table(report, stdout, stderr);
+	failed = failed_views(report);
 	if (ret_report)
 		*ret_report = keep(report);
-	return r < 0 ? EXIT_FAILED : EXIT_OK;
+	return r < 0 || failed ? EXIT_FAILED : EXIT_OK;
 }

@@ -10,30 +10,33 @@
 #include "terminal/options.h"
 #include "vmi/job.h"
 
-enum { EXIT_REFUSED = 3, EXIT_ARMED = 4, COMMAND_OPTIONS_MAX = 24 };
+enum { EXIT_REFUSED = 3, EXIT_ARMED = 4 };
 
-struct command_common {
-	const char *qmp, *process, *dump, *connect, *budget, *cache, *pid;
-	bool json, no_cache, unconfined;
-};
+/* Which of the shared options a command takes beside those that name the guest. */
+enum command_takes { COMMAND_TAKES_JOB = 1, COMMAND_TAKES_PID = 2 };
 
-/* Parses argv by the options that all share and the command's own; checks that one guest is named
- * (argv[1], after `leading` arguments of the command's own, when no option names it) and fills
- * ret_job's common parts and ret_target. Returns EXIT_OK, or the status to end with, everything
- * said. */
-struct command_line {
+struct command {
+	/* What the command sets. */
 	const char *help;
-	const struct command_option *own;
+	unsigned takes;
+	const struct command_option *own; /* at most COMMAND_OWN_MAX */
 	size_t own_count;
-	int leading;
+	/* What its command line says. */
+	bool json;
+	const char *pid, *budget; /* NULL: not given */
+	struct job job;
+	struct target_options target;
 };
-int command_parse(int argc, char **argv, const struct command_line *line,
-		  struct command_common *ret_common, struct job *ret_job,
-		  struct target_options *ret_target, int *ret_arguments);
 
-/* Opens the target, runs the job, prints the report. ret_report (may be NULL) is the caller's. */
-int command_run(const struct job *job, const struct target_options *target, bool json,
-		struct report **ret_report);
+enum { COMMAND_OWN_MAX = 8 };
+
+/* Fills the parts of the job and the target that the shared options say. False: end with
+ * *ret_status, everything has been said. */
+bool command_parse(struct command *command, int argc, char **argv, int *ret_status);
+
+/* Opens the target, runs the job, prints the report and returns the exit status. ret_report (may be
+ * NULL) is the caller's. */
+int command_run(const struct command *command, struct report **ret_report);
 
 /* A command gets its name as argv[0] and returns the exit status. */
 typedef int command_function(int argc, char **argv);

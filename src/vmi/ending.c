@@ -78,9 +78,15 @@ static void put_result(struct session *session, const struct end_order *order,
 	report_text(report, outcome_name(result->outcome));
 	report_text(report, result->reason[0] ? result->reason : NULL);
 	report_number(report, order->pid);
-	report_text(report, result->task.comm);
-	report_number(report, result->task.uid);
-	report_number(report, result->task.start_nsec);
+	if (result->task.address) {
+		report_text(report, result->task.comm);
+		report_number(report, result->task.uid);
+		report_number(report, result->task.start_nsec);
+	} else {
+		report_unknown(report);
+		report_unknown(report);
+		report_unknown(report);
+	}
 	report_text(report, order->method == END_BY_CALL ? "call" : "memory");
 	report_number(report, result->threads);
 	report_number(report, result->wakeups);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmi/job.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "hypervisor/procfs.h"
 #include "introspect/profile.h"
 #include "vmi/call.h"
 #include "vmi/child.h"
@@ -24,6 +26,8 @@ enum {
 	GRACE_USEC = 1000 * 1000,
 	CALL_USEC_MAX = 4 * 1000 * 1000
 };
+
+DEFINE_CLEANUP(DIR *, closedir)
 
 struct running {
 	const struct job *job;
@@ -85,6 +89,22 @@ static void make_folder(const char *folder)
 	(void)mkdir(path, 0700);
 }
 
+/* Profiles of QEMU processes that have ended. */
+static void forget_ended(const char *folder)
+{
+	cleanup(closedir) DIR *stream = opendir(folder);
+	const struct dirent *entry;
+	unsigned long long start;
+	int pid, length;
+
+	while (stream && (entry = readdir(stream))) {
+		length = 0;
+		if (sscanf(entry->d_name, "%d-%llu.profile%n", &pid, &start, &length) == 2 &&
+		    length > 0 && !entry->d_name[length] && !procfs_is_running(pid, start))
+			(void)unlinkat(dirfd(stream), entry->d_name, 0); /* or next time */
+	}
+}
+
 /* What cannot be kept is made anew next time. */
 static void save_profile(const struct job *job, const struct target *target,
 			 const struct frame *frame)
@@ -97,6 +117,7 @@ static void save_profile(const struct job *job, const struct target *target,
 	    profile_path(job, target, path, sizeof(path)) < 0)
 		return;
 	make_folder(job->cache);
+	forget_ended(job->cache);
 	(void)snprintf(fresh, sizeof(fresh), "%s.XXXXXX", path);
 	fd = mkostemp(fresh, O_CLOEXEC);
 	if (fd < 0)

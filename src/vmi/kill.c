@@ -80,23 +80,24 @@ int command_kill(int argc, char **argv)
 		{"no-wake", OPTION_FLAG, &o.no_wake},
 		{"container-init", OPTION_FLAG, &o.container_init},
 	};
-	const struct command_line line = {
-		.help = help, .own = own, .own_count = sizeof(own) / sizeof(own[0])};
+	struct command command = {.help = help,
+				  .takes = COMMAND_TAKES_JOB | COMMAND_TAKES_PID,
+				  .own = own,
+				  .own_count = sizeof(own) / sizeof(own[0]),
+				  .job = {.kind = JOB_END_PROCESS}};
 	cleanup(report_free) struct report *report = NULL;
-	struct command_common common;
-	struct job job = {.kind = JOB_END_PROCESS};
-	struct target_options target;
-	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
+	int status;
 
-	if (count < 0 || status != EXIT_OK)
+	if (!command_parse(&command, argc, argv, &status))
 		return status;
-	if (common.dump || !common.pid)
+	if (command.target.dump || !command.pid)
 		return terminal_fail(EXIT_USAGE,
-				     common.dump ? "a dump holds no process that could be ended"
-						 : "--pid must say which process is to end");
-	job.end.pid = job.order.pid;
-	status = take_order(&o, &job.end);
+				     command.target.dump
+					     ? "a dump holds no process that could be ended"
+					     : "--pid must say which process is to end");
+	command.job.end.pid = command.job.order.pid;
+	status = take_order(&o, &command.job.end);
 	if (status == EXIT_OK)
-		status = command_run(&job, &target, common.json, &report);
+		status = command_run(&command, &report);
 	return status == EXIT_OK ? status_of(report) : status;
 }

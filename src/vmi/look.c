@@ -38,23 +38,24 @@ int command_look(int argc, char **argv)
 	const char *interval = NULL, *pause = NULL;
 	const struct command_option own[] = {{"interval", OPTION_VALUE, &interval},
 					     {"pause", OPTION_VALUE, &pause}};
-	const struct command_line line = {.help = help, .own = own, .own_count = 2};
-	struct command_common common;
-	struct job job = {.kind = JOB_VIEWS};
-	struct target_options target;
+	struct command command = {.help = help,
+				  .takes = COMMAND_TAKES_JOB | COMMAND_TAKES_PID,
+				  .own = own,
+				  .own_count = 2,
+				  .job = {.kind = JOB_VIEWS}};
 	unsigned long pause_msec = 0;
 	double seconds = 1;
-	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
+	int status;
 
-	if (count < 0 || status != EXIT_OK)
+	if (!command_parse(&command, argc, argv, &status))
 		return status;
 	if ((interval && !options_real("interval", interval, &seconds)) ||
 	    (pause && !options_number("pause", pause, 0, 1000, &pause_msec)))
 		return EXIT_USAGE;
 	if (seconds < 0.05 || seconds > 60)
 		return terminal_fail(EXIT_USAGE, "--interval must be from 0.05 to 60 seconds");
-	job.order.pause_usec = (int64_t)pause_msec * USEC_PER_MSEC;
-	job.order.interval_usec = (int64_t)(seconds * USEC_PER_SEC);
-	status = parse_views(argv[0], &job.order);
-	return status == EXIT_OK ? command_run(&job, &target, common.json, NULL) : status;
+	command.job.order.pause_usec = (int64_t)pause_msec * USEC_PER_MSEC;
+	command.job.order.interval_usec = (int64_t)(seconds * USEC_PER_SEC);
+	status = parse_views(argv[0], &command.job.order);
+	return status == EXIT_OK ? command_run(&command, NULL) : status;
 }

@@ -32,7 +32,9 @@ static void print_help(FILE *stream)
 	(void)fputs("\nCommands:\n", stream);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		(void)fprintf(stream, "  %-9s %s\n", commands[i].name, commands[i].help);
-	(void)fputs("\nExit status: 0 done, 1 failed, 2 bad usage.\n", stream);
+	(void)fputs("\nExit status: 0 done, 1 failed, 2 bad usage; of kill also 3 refused, 4 "
+		    "pending.\n",
+		    stream);
 }
 
 int main(int argc, char **argv)

@@ -38,7 +38,9 @@ struct session {
 	bool has_tasks;
 	uint32_t retries;    /* readings thrown away since the guest was changing what was read */
 	int64_t paused_usec; /* altogether */
-	bool is_paused;
+	bool is_paused, is_unconfined;
+	int has_landlock;
+	uint32_t failed_views;
 };
 
 /* The list of processes, read when it is asked for first and then kept. Reads live; where links

@@ -162,17 +162,14 @@ int command_snapshot(int argc, char **argv)
 	const struct command_option own[] = {{"output", OPTION_VALUE, &output},
 					     {"raw", OPTION_FLAG, &is_raw},
 					     {"pause", OPTION_FLAG, &pause}};
-	const struct command_line line = {.help = help, .own = own, .own_count = 3};
-	struct command_common common;
-	struct job job = {0};
-	struct target_options target;
-	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
+	struct command command = {.help = help, .own = own, .own_count = 3};
+	int status;
 
-	if (count < 0 || status != EXIT_OK)
+	if (!command_parse(&command, argc, argv, &status))
 		return status;
 	if (!output)
 		return terminal_fail(EXIT_USAGE, "--output must name the file");
-	if (common.dump)
+	if (command.target.dump)
 		return terminal_fail(EXIT_USAGE, "a dump is a snapshot already");
-	return save(&target, output, is_raw, pause);
+	return save(&command.target, output, is_raw, pause);
 }

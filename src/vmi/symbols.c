@@ -85,8 +85,7 @@ static bool ends_with(const char *text, const char *end)
 	return size > end_size && strcmp(text + size - end_size, end) == 0;
 }
 
-static int write_file(struct job *job, const struct target_options *target, const char *path,
-		      bool json)
+static int write_file(struct command *command, const char *path)
 {
 	struct file_writer writer = {.packer = LZMA_STREAM_INIT,
 				     .is_packed = ends_with(path, ".xz")};
@@ -98,10 +97,10 @@ static int write_file(struct job *job, const struct target_options *target, cons
 	if (writer.is_packed &&
 	    lzma_easy_encoder(&writer.packer, PRESET, LZMA_CHECK_CRC64) != LZMA_OK)
 		r = -ENOMEM;
-	job->take_data = take_piece;
-	job->userdata = &writer;
-	status = r < 0 ? EXIT_FAILED : command_run(job, target, json, NULL);
-	job->userdata = NULL;
+	command->job.take_data = take_piece;
+	command->job.userdata = &writer;
+	status = r < 0 ? EXIT_FAILED : command_run(command, NULL);
+	command->job.userdata = NULL;
 	if (status == EXIT_OK && writer.is_packed)
 		r = pack(&writer, NULL, 0, LZMA_FINISH);
 	lzma_end(&writer.packer);
@@ -118,18 +117,19 @@ int command_isf(int argc, char **argv)
 {
 	const char *output = NULL;
 	const struct command_option own[] = {{"output", OPTION_VALUE, &output}};
-	const struct command_line line = {.help = help, .own = own, .own_count = 1};
-	struct command_common common;
-	struct job job = {.kind = JOB_SYMBOLS};
-	struct target_options target;
-	int count, status = command_parse(argc, argv, &line, &common, &job, &target, &count);
+	struct command command = {.help = help,
+				  .takes = COMMAND_TAKES_JOB,
+				  .own = own,
+				  .own_count = 1,
+				  .job = {.kind = JOB_SYMBOLS}};
+	int status;
 
-	if (count < 0 || status != EXIT_OK)
+	if (!command_parse(&command, argc, argv, &status))
 		return status;
 	if (!output || (!ends_with(output, ".json.xz") && !ends_with(output, ".json")))
 		return terminal_fail(EXIT_USAGE,
 				     "--output must name a file that ends in .json.xz or .json");
-	if (!common.budget)
-		job.order.budget_usec = ISF_BUDGET_USEC;
-	return write_file(&job, &target, output, common.json);
+	if (!command.budget)
+		command.job.order.budget_usec = ISF_BUDGET_USEC;
+	return write_file(&command, output);
 }

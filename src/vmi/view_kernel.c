@@ -36,7 +36,10 @@ int view_info(struct session *session, struct error *err)
 		report_unknown(report);
 		report_unknown(report);
 	}
-	report_number(report, session->target->vcpu_count);
+	if (session->target->vcpu_count)
+		report_number(report, session->target->vcpu_count);
+	else
+		report_unknown(report);
 	report_number(report, memory_size(session->guest.memory));
 	report_text(report, session->target->way);
 	report_number(report, profile->image.va);

@@ -93,7 +93,7 @@ struct tree {
 	struct session *session;
 };
 
-enum { DEPTH_MAX = 64 };
+enum { DEPTH_MAX = 128 };
 
 static void put_branch(struct tree *tree, size_t number, unsigned depth);
 
@@ -116,6 +116,7 @@ static void put_branch(struct tree *tree, size_t number, unsigned depth)
 	report_number(tree->session->report, task->parent_pid);
 	report_number(tree->session->report, task->uid);
 	report_number(tree->session->report, depth);
+	report_text(tree->session->report, task->comm);
 	report_text(tree->session->report, name);
 	put_command_line(tree->session, task);
 	put_children(tree, task->pid, depth + 1);
@@ -124,8 +125,9 @@ static void put_branch(struct tree *tree, size_t number, unsigned depth)
 int view_tree(struct session *session, struct error *err)
 {
 	static const struct report_column columns[] = {
-		{"pid", REPORT_COUNT},   {"ppid", REPORT_COUNT},   {"uid", REPORT_COUNT},
-		{"depth", REPORT_COUNT}, {"command", REPORT_TEXT}, {"command_line", REPORT_TEXT},
+		{"pid", REPORT_COUNT},         {"ppid", REPORT_COUNT},   {"uid", REPORT_COUNT},
+		{"depth", REPORT_COUNT},       {"command", REPORT_TEXT}, {"tree", REPORT_TEXT},
+		{"command_line", REPORT_TEXT},
 	};
 	struct tree tree = {.session = session};
 	cleanup(free) bool *done = NULL;
@@ -138,9 +140,13 @@ int view_tree(struct session *session, struct error *err)
 		return error_set_errno(err, -ENOMEM, "process tree");
 	tree.done = done;
 	VIEW_TABLE(session, "tree", columns);
-	put_children(&tree, session->order->pid, 0);
+	for (size_t i = 0; session->order->pid && i < tree.tasks->count; i++)
+		if (tree.tasks->tasks[i].pid == session->order->pid)
+			put_branch(&tree, i, 0);
+	if (session->order->pid == 0)
+		put_children(&tree, 0, 0);
 	for (size_t i = 0; session->order->pid == 0 && i < tree.tasks->count; i++)
-		if (!done[i]) /* its parent is in no list */
+		if (!done[i]) /* its parent is in no list, or it stands too deep */
 			put_branch(&tree, i, 0);
 	return 0;
 }
@@ -203,7 +209,7 @@ struct open_files {
 /* As in lsof: whether it is open for reading, writing, or both. */
 static const char *access_mode(uint32_t flags)
 {
-	static const char *const modes[] = {"r", "w", "rw", "-"};
+	static const char *const modes[] = {"r", "w", "rw", NULL};
 
 	return modes[flags & 3];
 }
