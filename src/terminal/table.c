@@ -17,7 +17,7 @@ struct table {
 	} columns[COLUMNS_MAX];
 	size_t column_count;
 	char **cells;
-	size_t cell_count;
+	size_t cell_count, capacity;
 };
 
 struct table *table_new(void)
@@ -63,7 +63,7 @@ char *table_escape(char *text)
 
 void table_cell(struct table *table, const char *format, ...)
 {
-	char **cells, *text = NULL;
+	char *text = NULL;
 	va_list args;
 	int r;
 
@@ -74,13 +74,18 @@ void table_cell(struct table *table, const char *format, ...)
 	va_end(args);
 	if (r < 0)
 		return;
-	cells = reallocarray(table->cells, table->cell_count + 1, sizeof(*cells));
-	if (!cells) {
-		free(text);
-		return;
+	if (table->cell_count == table->capacity) {
+		size_t capacity = table->capacity ? 2 * table->capacity : 64;
+		char **cells = reallocarray(table->cells, capacity, sizeof(*cells));
+
+		if (!cells) {
+			free(text);
+			return;
+		}
+		table->cells = cells;
+		table->capacity = capacity;
 	}
-	table->cells = cells;
-	cells[table->cell_count++] = table_escape(text);
+	table->cells[table->cell_count++] = table_escape(text);
 }
 
 /* Characters, taking each for one place wide. */

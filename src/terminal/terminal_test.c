@@ -31,7 +31,11 @@ static void test_table_escape_broken_utf8(void)
 {
 	char text[] = "a\xc3(\xe2\x82\xac\xff\x7f";
 
+	char turned[] = "a\xe2\x80\xae"
+			"exe.txt"; /* shown from right to left */
+
 	check_string(table_escape(text), "a?(€??");
+	check_string(table_escape(turned), "a???exe.txt");
 }
 
 static void test_options_in_any_order(void)

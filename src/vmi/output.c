@@ -240,24 +240,13 @@ int output_table(const struct report *report, FILE *stream, FILE *notes)
 
 /* For programs */
 
-/* Bytes of the character that `text` begins with, control characters included; 0: not UTF-8. */
-static size_t character_length(const char *text)
-{
-	const unsigned char *c = (const unsigned char *)text;
-	size_t length = utf8_printable_length(text);
-
-	if (length > 0 || c[0] < 0x80)
-		return length > 0 ? length : 1;
-	return c[0] == 0xc2 && (c[1] & 0xe0) == 0x80 ? 2 : 0; /* the second control set */
-}
-
 /* The text with U+FFFD for what is no UTF-8. Returns owned, or NULL when memory is out. */
 static json_t *json_of_bytes(const char *text)
 {
 	char repaired[3 * REPORT_TEXT_MAX + 1], *out = repaired;
 
 	while (*text) {
-		size_t length = character_length(text);
+		size_t length = utf8_length(text);
 
 		memcpy(out, length > 0 ? text : "\xef\xbf\xbd", length > 0 ? length : 3);
 		out += length > 0 ? length : 3;
@@ -315,7 +304,7 @@ static bool is_utf8(const char *text)
 	size_t length = 1;
 
 	for (; *text && length > 0; text += length)
-		length = character_length(text);
+		length = utf8_length(text);
 	return length > 0;
 }
 
