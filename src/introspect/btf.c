@@ -11,7 +11,7 @@ enum {
 	HEAD_SIZE = 12,
 	BTF_MAGIC = 0xeb9f,
 	NAMES_MAX = 256,
-	SEARCH_STEPS_MAX = 100000
+	SEARCH_STEPS_MAX = 10000 /* no structure of a kernel has as many members */
 };
 
 struct header {

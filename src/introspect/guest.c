@@ -155,15 +155,17 @@ int guest_field_pointer(const struct guest *guest, uint64_t object, enum field f
 int guest_walk_list(const struct guest *guest, const struct guest_list *list, guest_take *take,
 		    void *userdata, uint32_t *ret_broken)
 {
-	uint64_t previous = list->head, entry;
+	uint64_t previous = list->head, mark = 0, entry;
 	int r = guest_pointer(guest, list->head, &entry);
 
 	*ret_broken = 0;
 	for (uint32_t i = 0; r == 0 && entry != list->head; i++) {
 		uint64_t next, back;
 
-		if (i == list->limit)
+		if (i == list->limit || entry == mark)
 			return -ELOOP;
+		if ((i & (i - 1)) == 0)
+			mark = entry; /* Brent's way of finding a circle */
 		r = guest_pointer(guest, entry, &next);
 		if (r == 0)
 			r = guest_read64(guest, entry + 8, &back);

@@ -54,7 +54,8 @@ static inline bool guest_is_kernel_pointer(uint64_t va)
 /* A walk over the entries of a list_head, each a `member` of an object, at most `limit`: takes each
  * object once. The way back is compared with the way there; a difference is counted in
  * *ret_broken (the guest was changing it, or it is forged) and does not end the walk. Ends with 0
- * at the head; errors: what `take` returned, -EFAULT, -ELOOP past the limit, -ETIME. */
+ * at the head; errors: what `take` returned, -EFAULT, -ETIME, and -ELOOP past the limit or, soon,
+ * in a circle without the head, some objects of which are taken more than once. */
 typedef int guest_take(void *userdata, uint64_t object);
 struct guest_list {
 	uint64_t head;   /* address of the head's list_head */

@@ -392,7 +392,7 @@ int kallsyms_open(struct kallsyms *k, const uint8_t *image, size_t size, uint64_
 	while (find_tokens(k, from)) {
 		if (find_markers_and_names(k) && find_offsets(k) && has_base_symbol(k))
 			return 0;
-		from = k->tokens + TOKENS;
+		from = k->token_index; /* behind the digits, which would be found again */
 	}
 	return error_set(err, -ENODATA,
 			 "no symbol table in the kernel's image: it is built without "

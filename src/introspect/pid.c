@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdbool.h>
 
-enum { SLOTS = 64, SHIFT_MAX = 60 };
+/* So many nodes hold 4 Mi pids, which is the most that Linux can have. */
+enum { SLOTS = 64, SHIFT_MAX = 60, NODES_MAX = 65536 + 1024 + 16 + 1 };
 
 /* An entry is a node with the bits 10 at its end, or a pointer to a struct pid. */
 static bool is_node(uint64_t entry)
@@ -51,7 +52,7 @@ struct walk {
 	const struct guest *guest;
 	guest_take *take;
 	void *userdata;
-	uint32_t unreadable;
+	uint32_t unreadable, nodes;
 };
 
 static int visit(struct walk *walk, uint64_t entry)
@@ -71,10 +72,12 @@ static int descend(struct walk *walk, uint64_t entry, int shift_below)
 
 	if (!is_node(entry))
 		return visit(walk, entry);
+	if (walk->nodes++ == NODES_MAX)
+		return -ELOOP;
 	r = read_node(walk->guest, entry, shift_below, slots, &shift);
 	for (int i = 0; r == 0 && i < SLOTS; i++) {
 		r = slots[i] ? descend(walk, slots[i], shift) : 0;
-		if (r == -EFAULT || r == -ELOOP) {
+		if (r == -EFAULT) {
 			walk->unreadable++;
 			r = 0;
 		}

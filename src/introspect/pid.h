@@ -9,7 +9,8 @@
 #include "introspect/guest.h"
 
 /* Calls `take` with the task_struct of each pid, threads too. What cannot be followed is counted in
- * *ret_unreadable. Errors: what `take` returned, -EFAULT for the root, -ETIME, -EIO. */
+ * *ret_unreadable. Errors: what `take` returned, -EFAULT for the root, -ELOOP for more nodes than
+ * there can be, -ETIME, -EIO. */
 int pid_walk(const struct guest *guest, guest_take *take, void *userdata, uint32_t *ret_unreadable);
 
 /* The task of a pid; -ENOENT, or as memory_read(). */

@@ -25,7 +25,6 @@ enum {
 	TEST_KALLSYMS_END = 0x28000,
 	TEST_BTF_START = 0x28000,
 	TEST_DATA_START = 0x40000, /* what is allocated, up from here */
-	TEST_FILLERS = 4100,       /* symbols that only make the table long enough */
 };
 
 struct test_guest_options {
