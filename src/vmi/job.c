@@ -24,7 +24,9 @@
 enum {
 	ACTION_PAUSE_USEC_MAX = 1000 * 1000,
 	GRACE_USEC = 1000 * 1000,
-	CALL_USEC_MAX = 4 * 1000 * 1000
+	CALL_USEC_MAX = 4 * 1000 * 1000,
+	ANCHOR_TRIES = 4,
+	ANCHOR_USEC = 1000 * 1000,
 };
 
 DEFINE_CLEANUP(DIR *, closedir)
@@ -349,8 +351,8 @@ static int start(struct running *running, struct error *err)
 	return 0;
 }
 
-int job_run(const struct job *job, struct target *target, struct report **ret_report,
-	    struct error *err)
+static int run_once(const struct job *job, struct target *target, struct report **ret_report,
+		    struct error *err)
 {
 	struct running running = {.job = job,
 				  .target = target,
@@ -377,5 +379,23 @@ int job_run(const struct job *job, struct target *target, struct report **ret_re
 		report_free(running.report);
 	else
 		*ret_report = running.report;
+	return r;
+}
+
+/* The process that a vCPU ran may end between the reading of the registers and that of its page
+ * table, through which then no kernel is found: the registers of now lead further. */
+int job_run(const struct job *job, struct target *target, struct report **ret_report,
+	    struct error *err)
+{
+	int64_t begin_usec = clock_mono_usec();
+	int r = run_once(job, target, ret_report, err);
+
+	for (int i = 1; r == -ENODATA && target->monitor && i < ANCHOR_TRIES &&
+			clock_mono_usec() - begin_usec < ANCHOR_USEC;
+	     i++) {
+		r = target_read_registers(target, err);
+		if (r == 0)
+			r = run_once(job, target, ret_report, err);
+	}
 	return r;
 }

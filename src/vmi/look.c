@@ -33,6 +33,15 @@ static int parse_views(char *text, struct session_order *order)
 	return EXIT_OK;
 }
 
+/* Only one view waits for a second sample. */
+static bool has_top(const struct session_order *order)
+{
+	for (size_t i = 0; i < order->view_count; i++)
+		if (view_table[order->views[i]].run == view_top)
+			return true;
+	return false;
+}
+
 int command_look(int argc, char **argv)
 {
 	const char *interval = NULL, *pause = NULL;
@@ -55,7 +64,8 @@ int command_look(int argc, char **argv)
 	if (seconds < 0.05 || seconds > 60)
 		return terminal_fail(EXIT_USAGE, "--interval must be from 0.05 to 60 seconds");
 	command.job.order.pause_usec = (int64_t)pause_msec * USEC_PER_MSEC;
-	command.job.order.interval_usec = (int64_t)(seconds * USEC_PER_SEC);
 	status = parse_views(argv[0], &command.job.order);
+	if (has_top(&command.job.order))
+		command.job.order.interval_usec = (int64_t)(seconds * USEC_PER_SEC);
 	return status == EXIT_OK ? command_run(&command, NULL) : status;
 }

@@ -19,7 +19,8 @@ void session_refresh(struct session *session)
 
 void session_deinit(struct session *session)
 {
-	session_refresh(session);
+	if (session->has_tasks)
+		task_list_deinit(&session->tasks);
 	report_free(session->report);
 }
 

@@ -189,14 +189,15 @@ static int map_memory(struct target *target, struct monitor *monitor, bool writa
 	return r;
 }
 
-static int read_registers(struct target *target, struct error *err)
+int target_read_registers(struct target *target, struct error *err)
 {
 	cleanup(free) char *text = NULL;
 	int count, r = monitor_human(target->monitor, "info registers -a", &text, err);
 
 	if (r < 0)
 		return r;
-	target->vcpus = calloc(REGISTERS_VCPUS_MAX, sizeof(*target->vcpus));
+	if (!target->vcpus)
+		target->vcpus = calloc(REGISTERS_VCPUS_MAX, sizeof(*target->vcpus));
 	if (!target->vcpus)
 		return error_set_errno(err, -ENOMEM, "registers");
 	count = registers_parse(text, target->vcpus, REGISTERS_VCPUS_MAX, err);
@@ -259,7 +260,7 @@ int target_open(const struct target_options *options, struct target *ret_target,
 		if (r == 0)
 			r = map_memory(&target, target.monitor, false, err);
 		if (r == 0)
-			r = read_registers(&target, err);
+			r = target_read_registers(&target, err);
 	}
 	if (r < 0)
 		target_close(&target);

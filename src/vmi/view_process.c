@@ -33,6 +33,22 @@ static void put_start(struct session *session, const struct task *task, uint64_t
 		report_unknown(session->report);
 }
 
+/* User and system time are sampled by the kernel at its ticks, and only their sum is known
+ * precisely: as /proc does, the parts are scaled to it (cputime_adjust() of
+ * kernel/sched/cputime.c). */
+static void put_cpu_times(struct report *report, const struct task *task)
+{
+	uint64_t sampled = task->user_nsec + task->system_nsec, whole = task->runtime_nsec;
+	uint64_t system = task->system_nsec;
+
+	if (sampled > 0 && sampled >= system)
+		system = (uint64_t)((unsigned __int128)system * whole / sampled);
+	if (system > whole)
+		system = whole;
+	report_number(report, whole - system);
+	report_number(report, system);
+}
+
 int view_ps(struct session *session, struct error *err)
 {
 	static const struct report_column columns[] = {
@@ -67,8 +83,7 @@ int view_ps(struct session *session, struct error *err)
 		report_number(report, task->euid);
 		report_text(report, state);
 		put_start(session, task, boot_usec);
-		report_number(report, task->user_nsec);
-		report_number(report, task->system_nsec);
+		put_cpu_times(report, task);
 		report_number(report, task->read_bytes);
 		report_number(report, task->write_bytes);
 		report_number(report, task->threads);
