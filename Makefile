@@ -1,5 +1,5 @@
 # The developer's commands; each is a script in tools/ that works without make.
-.PHONY: build demo test run lint clean
+.PHONY: build demo test test-guest run lint clean
 build:
 	tools/bootstrap build
 	test -f build/build.ninja || meson setup build
@@ -8,6 +8,8 @@ demo:
 	tools/demo
 test:
 	tools/test
+test-guest:
+	tools/test guest-all
 run:
 	tools/run
 lint:
