@@ -2,6 +2,9 @@
 #include "vmi/command.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -14,7 +17,7 @@ enum {
 	BUDGET_MSEC = 2000,
 	DUMP_BUDGET_MSEC = 60000,
 	BUDGET_MSEC_MAX = 600000,
-	SHARED = 10, /* options */
+	SHARED = 11, /* options */
 };
 
 DEFINE_CLEANUP(struct report *, report_free)
@@ -54,6 +57,7 @@ static size_t list_options(struct command *command, struct words *words,
 		{{"connect", OPTION_VALUE, &words->connect}, 0},
 		{{"pid", OPTION_VALUE, &command->pid}, COMMAND_TAKES_PID},
 		{{"json", OPTION_FLAG, &command->json}, COMMAND_TAKES_JOB},
+		{{"encoded", OPTION_FLAG, &command->encoded}, COMMAND_TAKES_JOB},
 		{{"budget", OPTION_VALUE, &command->budget}, COMMAND_TAKES_JOB},
 		{{"cache", OPTION_VALUE, &words->cache}, COMMAND_TAKES_JOB},
 		{{"no-cache", OPTION_FLAG, &words->no_cache}, COMMAND_TAKES_JOB},
@@ -110,6 +114,25 @@ static bool failed_views(const struct report *report)
 	return !cell || !cell->known || cell->number != 0;
 }
 
+/* As the message on the wire: what atom-node hands on. */
+static int print_encoded(const struct report *report)
+{
+	cleanup(free) uint8_t *bytes = NULL;
+	size_t size;
+	int r = report_encode(report, &bytes, &size, NULL);
+
+	if (r == 0 && (fwrite(bytes, 1, size, stdout) != size || fflush(stdout) != 0))
+		r = -EIO;
+	return r;
+}
+
+static int print_report(const struct command *command, const struct report *report)
+{
+	if (command->encoded)
+		return print_encoded(report);
+	return command->json ? output_json(report, stdout) : output_table(report, stdout, stderr);
+}
+
 int command_run(const struct command *command, struct report **ret_report)
 {
 	cleanup(report_free) struct report *report = NULL;
@@ -124,7 +147,7 @@ int command_run(const struct command *command, struct report **ret_report)
 	}
 	if (r < 0)
 		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
-	r = command->json ? output_json(report, stdout) : output_table(report, stdout, stderr);
+	r = print_report(command, report);
 	failed = failed_views(report);
 	if (ret_report)
 		*ret_report = keep(report);

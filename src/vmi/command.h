@@ -22,7 +22,7 @@ struct command {
 	const struct command_option *own; /* at most COMMAND_OWN_MAX */
 	size_t own_count;
 	/* What its command line says. */
-	bool json;
+	bool json, encoded;
 	const char *pid, *budget; /* NULL: not given */
 	struct job job;
 	struct target_options target;

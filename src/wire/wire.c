@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "wire/wire_internal.h"
 
 #define INTERVAL_USEC_MIN (100 * USEC_PER_MSEC)
 #define INTERVAL_USEC_MAX (300 * USEC_PER_SEC)
@@ -41,7 +42,7 @@ size_t wire_series_count(const struct wire_epoch *epoch)
 
 /* Checks, the same on the way out (-EINVAL) and in (-EBADMSG). */
 
-static int check_text(const char *text, const char *what, int code, struct error *err)
+int wire_check_text(const char *text, const char *what, int code, struct error *err)
 {
 	size_t length = strlen(text);
 
@@ -75,14 +76,14 @@ static int check_observation(int64_t interval_usec, metric_set metrics, int code
 
 static int check_hello(const struct wire_hello *hello, int code, struct error *err)
 {
-	int r = check_text(hello->node, "node name", code, err);
+	int r = wire_check_text(hello->node, "node name", code, err);
 
 	if (r == 0)
-		r = check_text(hello->host, "host name", code, err);
+		r = wire_check_text(hello->host, "host name", code, err);
 	if (r == 0)
-		r = check_text(hello->software, "software version", code, err);
+		r = wire_check_text(hello->software, "software version", code, err);
 	if (r == 0)
-		r = check_text(hello->hypervisor, "hypervisor", code, err);
+		r = wire_check_text(hello->hypervisor, "hypervisor", code, err);
 	return r;
 }
 
@@ -97,12 +98,12 @@ static int check_settings(const struct wire_settings *settings, int code, struct
 
 static int check_vm(const struct wire_vm *vm, int code, struct error *err)
 {
-	int r = check_text(vm->name, "VM name", code, err);
+	int r = wire_check_text(vm->name, "VM name", code, err);
 
 	if (r == 0)
-		r = check_text(vm->instance, "instance name", code, err);
+		r = wire_check_text(vm->instance, "instance name", code, err);
 	if (r == 0)
-		r = check_text(vm->project, "project name", code, err);
+		r = wire_check_text(vm->project, "project name", code, err);
 	if (r == 0 && (vm->vcpus == 0 || vm->vcpus > 65536))
 		r = error_set(err, code, "VM '%s' has %u vCPUs", vm->name, vm->vcpus);
 	return r;
@@ -151,19 +152,23 @@ static int check_message(const struct wire_message *message, int code, struct er
 	case WIRE_SETTINGS:
 		return check_settings(&message->settings, code, err);
 	case WIRE_REFUSED:
-		return check_text(message->refused.reason, "reason", code, err);
+		return wire_check_text(message->refused.reason, "reason", code, err);
 	case WIRE_EPOCH:
 		return check_epoch(&message->epoch, code, err);
 	case WIRE_FRAME:
 		return 0; /* the payload is the codec's, the times are the controller's to judge */
+	case WIRE_INTROSPECT:
+		return wire_check_introspect(&message->introspect, code, err);
+	case WIRE_FINDINGS:
+		return wire_check_findings(&message->findings, code, err);
 	}
 	return -EINVAL;
 }
 
 /* Encoding: the generated structs borrow from ours. */
 
-static int pack(const Atom__Envelope *envelope, uint8_t **ret_data, size_t *ret_size,
-		struct error *err)
+int wire_pack(const Atom__Envelope *envelope, uint8_t **ret_data, size_t *ret_size,
+	      struct error *err)
 {
 	size_t size = atom__envelope__get_packed_size(envelope);
 	uint8_t *data;
@@ -192,7 +197,7 @@ static int encode_hello(const struct wire_hello *hello, uint8_t **ret_data, size
 	out.hypervisor = hello->hypervisor;
 	envelope.message_case = ATOM__ENVELOPE__MESSAGE_HELLO;
 	envelope.hello = &out;
-	return pack(&envelope, ret_data, ret_size, err);
+	return wire_pack(&envelope, ret_data, ret_size, err);
 }
 
 static int encode_settings(const struct wire_settings *settings, uint8_t **ret_data,
@@ -210,7 +215,7 @@ static int encode_settings(const struct wire_settings *settings, uint8_t **ret_d
 		deltas[i] = settings->deltas[wire_metric_at(settings->metrics, i)];
 	envelope.message_case = ATOM__ENVELOPE__MESSAGE_SETTINGS;
 	envelope.settings = &out;
-	return pack(&envelope, ret_data, ret_size, err);
+	return wire_pack(&envelope, ret_data, ret_size, err);
 }
 
 static int encode_refused(const struct wire_refused *refused, uint8_t **ret_data, size_t *ret_size,
@@ -222,7 +227,7 @@ static int encode_refused(const struct wire_refused *refused, uint8_t **ret_data
 	out.reason = refused->reason;
 	envelope.message_case = ATOM__ENVELOPE__MESSAGE_REFUSED;
 	envelope.refused = &out;
-	return pack(&envelope, ret_data, ret_size, err);
+	return wire_pack(&envelope, ret_data, ret_size, err);
 }
 
 static void fill_vm(const struct wire_vm *vm, Atom__Vm *out)
@@ -259,7 +264,7 @@ static int encode_epoch(const struct wire_epoch *epoch, uint8_t **ret_data, size
 	out.deltas = epoch->deltas;
 	envelope.message_case = ATOM__ENVELOPE__MESSAGE_EPOCH;
 	envelope.epoch = &out;
-	return pack(&envelope, ret_data, ret_size, err);
+	return wire_pack(&envelope, ret_data, ret_size, err);
 }
 
 static int encode_frame(const struct wire_frame *frame, uint8_t **ret_data, size_t *ret_size,
@@ -275,7 +280,7 @@ static int encode_frame(const struct wire_frame *frame, uint8_t **ret_data, size
 	out.payload.len = frame->payload_size;
 	envelope.message_case = ATOM__ENVELOPE__MESSAGE_FRAME;
 	envelope.frame = &out;
-	return pack(&envelope, ret_data, ret_size, err);
+	return wire_pack(&envelope, ret_data, ret_size, err);
 }
 
 int wire_encode(const struct wire_message *message, uint8_t **ret_data, size_t *ret_size,
@@ -296,13 +301,17 @@ int wire_encode(const struct wire_message *message, uint8_t **ret_data, size_t *
 		return encode_epoch(&message->epoch, ret_data, ret_size, err);
 	case WIRE_FRAME:
 		return encode_frame(&message->frame, ret_data, ret_size, err);
+	case WIRE_INTROSPECT:
+		return wire_encode_introspect(&message->introspect, ret_data, ret_size, err);
+	case WIRE_FINDINGS:
+		return wire_encode_findings(&message->findings, ret_data, ret_size, err);
 	}
 	return -EINVAL;
 }
 
 /* Decoding: what is kept is taken out of the generated structs before they are freed. */
 
-static char *take_text(char **text)
+char *wire_take_text(char **text)
 {
 	char *taken = *text;
 
@@ -317,11 +326,11 @@ static int decode_hello(Atom__Hello *in, struct wire_hello *hello)
 {
 	*hello = (struct wire_hello){
 		.version = in->version,
-		.node = take_text(&in->node),
-		.host = take_text(&in->host),
+		.node = wire_take_text(&in->node),
+		.host = wire_take_text(&in->host),
 		.instance = in->instance,
-		.software = take_text(&in->software),
-		.hypervisor = take_text(&in->hypervisor),
+		.software = wire_take_text(&in->software),
+		.hypervisor = wire_take_text(&in->hypervisor),
 	};
 	return hello->node && hello->host && hello->software && hello->hypervisor ? 0 : -ENOMEM;
 }
@@ -348,9 +357,9 @@ static int decode_vm(Atom__Vm *in, struct wire_vm *vm, struct error *err)
 	if (in->uuid.len != sizeof(vm->uuid.bytes))
 		return error_set(err, -EBADMSG, "a VM's UUID has %zu bytes", in->uuid.len);
 	memcpy(vm->uuid.bytes, in->uuid.data, sizeof(vm->uuid.bytes));
-	vm->name = take_text(&in->name);
-	vm->instance = take_text(&in->instance);
-	vm->project = take_text(&in->project);
+	vm->name = wire_take_text(&in->name);
+	vm->instance = wire_take_text(&in->instance);
+	vm->project = wire_take_text(&in->project);
 	vm->vcpus = in->vcpus;
 	return vm->name && vm->instance && vm->project ? 0 : -ENOMEM;
 }
@@ -408,7 +417,7 @@ static int decode_message(Atom__Envelope *in, struct wire_message *message, stru
 		return decode_settings(in->settings, &message->settings, err);
 	case ATOM__ENVELOPE__MESSAGE_REFUSED:
 		message->type = WIRE_REFUSED;
-		message->refused.reason = take_text(&in->refused->reason);
+		message->refused.reason = wire_take_text(&in->refused->reason);
 		return message->refused.reason ? 0 : -ENOMEM;
 	case ATOM__ENVELOPE__MESSAGE_EPOCH:
 		message->type = WIRE_EPOCH;
@@ -417,6 +426,12 @@ static int decode_message(Atom__Envelope *in, struct wire_message *message, stru
 		message->type = WIRE_FRAME;
 		decode_frame(in->frame, &message->frame);
 		return 0;
+	case ATOM__ENVELOPE__MESSAGE_INTROSPECT:
+		message->type = WIRE_INTROSPECT;
+		return wire_decode_introspect(in->introspect, &message->introspect, err);
+	case ATOM__ENVELOPE__MESSAGE_FINDINGS:
+		message->type = WIRE_FINDINGS;
+		return wire_decode_findings(in->findings, &message->findings, err);
 	case ATOM__ENVELOPE__MESSAGE__NOT_SET:
 	case _ATOM__ENVELOPE__MESSAGE__CASE_IS_INT_SIZE:
 		break;
@@ -477,6 +492,14 @@ void wire_message_deinit(struct wire_message *message)
 		break;
 	case WIRE_FRAME:
 		free(message->frame.payload);
+		break;
+	case WIRE_INTROSPECT:
+		for (size_t i = 0; i < message->introspect.view_count; i++)
+			free(message->introspect.views[i]);
+		break;
+	case WIRE_FINDINGS:
+		free(message->findings.reason);
+		free(message->findings.report);
 		break;
 	}
 	*message = (struct wire_message){.type = WIRE_FRAME};

@@ -20,9 +20,21 @@ enum {
 	WIRE_NAME_MAX = 255, /* bytes of any name */
 	WIRE_VMS_MAX = 4096,
 	WIRE_SERIES_MAX = 65536,
+	WIRE_VIEWS_MAX = 16,
+	WIRE_ABNORMAL_MAX = 64, /* metrics named in one request */
+	WIRE_INTERVAL_USEC_MAX = 60000000,
+	WIRE_BUDGET_USEC_MAX = 60000000,
 };
 
-enum wire_type { WIRE_HELLO, WIRE_SETTINGS, WIRE_REFUSED, WIRE_EPOCH, WIRE_FRAME };
+enum wire_type {
+	WIRE_HELLO,
+	WIRE_SETTINGS,
+	WIRE_REFUSED,
+	WIRE_EPOCH,
+	WIRE_FRAME,
+	WIRE_INTROSPECT,
+	WIRE_FINDINGS
+};
 
 /* Node -> controller, first. */
 struct wire_hello {
@@ -73,6 +85,36 @@ struct wire_frame {
 	size_t payload_size;
 };
 
+struct wire_abnormal {
+	enum metric metric;
+	double stddev, change; /* deviation in standard deviations; relative change of the mean */
+};
+
+/* Controller -> node: look inside a VM (paper V). A node answers each with one FINDINGS. */
+struct wire_introspect {
+	uint64_t request; /* comes back with the findings */
+	int64_t alarm;    /* 0: a person asks */
+	struct vm_uuid vm;
+	char *views[WIRE_VIEWS_MAX]; /* of atom-vmi, [a-z]+ */
+	size_t view_count;
+	int64_t interval_usec; /* between two samples */
+	int64_t budget_usec;   /* for the reading */
+	struct wire_abnormal metrics[WIRE_ABNORMAL_MAX];
+	size_t metric_count;
+};
+
+enum wire_findings_status { WIRE_FINDINGS_DONE, WIRE_FINDINGS_REFUSED, WIRE_FINDINGS_FAILED };
+
+/* Node -> controller. */
+struct wire_findings {
+	uint64_t request;
+	enum wire_findings_status status;
+	char *reason; /* a sentence; "" when all went well */
+	uint8_t *
+		report; /* a report_encode()d report, to be decoded as hostile; empty when failed */
+	size_t report_size;
+};
+
 struct wire_message {
 	enum wire_type type;
 	union {
@@ -81,6 +123,8 @@ struct wire_message {
 		struct wire_refused refused;
 		struct wire_epoch epoch;
 		struct wire_frame frame;
+		struct wire_introspect introspect;
+		struct wire_findings findings;
 	};
 };
 

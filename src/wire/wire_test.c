@@ -173,6 +173,67 @@ static void test_wire_survives_mutations(void)
 	}
 }
 
-TEST_MAIN(TEST(test_wire_epoch_round_trip), TEST(test_wire_hello_and_refused_round_trip),
+static void test_wire_introspect_round_trip(void)
+{
+	cleanup(free) uint8_t *data = NULL;
+	struct wire_message in = {.type = WIRE_INTROSPECT,
+				  .introspect = {.request = 7,
+						 .alarm = 3,
+						 .vm = {.bytes = {1, 2, 3}},
+						 .views = {"top", "net"},
+						 .view_count = 2,
+						 .interval_usec = 500000,
+						 .budget_usec = 2000000,
+						 .metrics = {{METRIC_NETWORK_OUT, 9.5, -0.25}},
+						 .metric_count = 1}};
+	struct wire_message out;
+	size_t size;
+
+	check_int(wire_encode(&in, &data, &size, NULL), 0);
+	check_int(wire_decode(data, size, &out, NULL), 0);
+	check_int(out.type, WIRE_INTROSPECT);
+	check_int((int64_t)out.introspect.request, 7);
+	check_int(out.introspect.alarm, 3);
+	check(vm_uuid_equal(&out.introspect.vm, &in.introspect.vm));
+	check_int(out.introspect.view_count, 2);
+	check_string(out.introspect.views[1], "net");
+	check_int(out.introspect.budget_usec, 2000000);
+	check_int(out.introspect.metrics[0].metric, METRIC_NETWORK_OUT);
+	check_near(out.introspect.metrics[0].change, -0.25, 0);
+	wire_message_deinit(&out);
+	in.introspect.views[1] = "net;rm";
+	check_refused(&in);
+	in.introspect.views[1] = "net";
+	in.introspect.budget_usec = 0;
+	check_refused(&in);
+}
+
+static void test_wire_findings_round_trip(void)
+{
+	cleanup(free) uint8_t *data = NULL;
+	uint8_t report[] = {0, 1, 2, 255};
+	struct wire_message in = {.type = WIRE_FINDINGS,
+				  .findings = {.request = UINT64_MAX,
+					       .status = WIRE_FINDINGS_REFUSED,
+					       .reason = "the node's policy allows no looking in",
+					       .report = report,
+					       .report_size = sizeof(report)}};
+	struct wire_message out;
+	size_t size;
+
+	check_int(wire_encode(&in, &data, &size, NULL), 0);
+	check_int(wire_decode(data, size, &out, NULL), 0);
+	check_int(out.type, WIRE_FINDINGS);
+	check(out.findings.request == UINT64_MAX);
+	check_int(out.findings.status, WIRE_FINDINGS_REFUSED);
+	check_int(out.findings.report_size, sizeof(report));
+	check(memcmp(out.findings.report, report, sizeof(report)) == 0);
+	wire_message_deinit(&out);
+	in.findings.status = (enum wire_findings_status)9;
+	check_refused(&in);
+}
+
+TEST_MAIN(TEST(test_wire_introspect_round_trip), TEST(test_wire_findings_round_trip),
+	  TEST(test_wire_epoch_round_trip), TEST(test_wire_hello_and_refused_round_trip),
 	  TEST(test_wire_settings_keep_each_delta), TEST(test_wire_limits_are_checked),
 	  TEST(test_wire_unknown_type_is_named), TEST(test_wire_survives_mutations))

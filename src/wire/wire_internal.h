@@ -1,0 +1,23 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files that encode and decode messages share. */
+#include "atom.pb-c.h"
+#include "wire/wire.h"
+
+/* Printable UTF-8 of at most WIRE_NAME_MAX bytes. */
+int wire_check_text(const char *text, const char *what, int code, struct error *err);
+int wire_pack(const Atom__Envelope *envelope, uint8_t **ret_data, size_t *ret_size,
+	      struct error *err);
+/* Takes the text out of a decoded message; owned, NULL when memory is out. */
+char *wire_take_text(char **text);
+
+/* wire_introspect.c */
+int wire_check_introspect(const struct wire_introspect *introspect, int code, struct error *err);
+int wire_encode_introspect(const struct wire_introspect *introspect, uint8_t **ret_data,
+			   size_t *ret_size, struct error *err);
+int wire_decode_introspect(Atom__Introspect *in, struct wire_introspect *introspect,
+			   struct error *err);
+int wire_check_findings(const struct wire_findings *findings, int code, struct error *err);
+int wire_encode_findings(const struct wire_findings *findings, uint8_t **ret_data, size_t *ret_size,
+			 struct error *err);
+int wire_decode_findings(Atom__Findings *in, struct wire_findings *findings, struct error *err);
