@@ -60,7 +60,7 @@ static void put(struct out *out, const char *format, ...)
 static void put_string(struct out *out, const char *text)
 {
 	put(out, "\"");
-	for (size_t i = 0; text[i] && i < KALLSYMS_NAME_SIZE; i++) {
+	for (size_t i = 0; i < KALLSYMS_NAME_SIZE && text[i]; i++) {
 		unsigned char c = (unsigned char)text[i];
 
 		if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
