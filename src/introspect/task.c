@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "introspect/pid.h"
+
 char task_state_letter(const struct task *task)
 {
 	enum { ZOMBIE = 0x20, DEAD = 0x10 };
@@ -196,6 +198,36 @@ int task_list_read(const struct guest *guest, struct task_list *ret_list)
 		list.is_cut = true;
 		r = 0;
 	}
+	if (r < 0)
+		task_list_deinit(&list);
+	else
+		*ret_list = list;
+	return r;
+}
+
+/* Threads are in the table too: only leaders are taken. */
+static int take_leader(void *userdata, uint64_t address)
+{
+	struct reading *reading = userdata;
+	uint64_t leader;
+	int r = guest_field_pointer(reading->guest, address, FIELD_TASK_GROUP_LEADER, &leader);
+
+	if (r == 0 && leader == address)
+		r = take_task(userdata, address);
+	if (r != -EFAULT && r != -ELOOP)
+		return r;
+	reading->list->broken++;
+	return 0;
+}
+
+int task_list_read_pids(const struct guest *guest, struct task_list *ret_list)
+{
+	struct task_list list = {0};
+	struct reading reading = {guest, &list, 0};
+	uint32_t unreadable;
+	int r = pid_walk(guest, take_leader, &reading, &unreadable);
+
+	list.broken += unreadable;
 	if (r < 0)
 		task_list_deinit(&list);
 	else

@@ -66,6 +66,10 @@ struct task_list {
 /* All processes in the list's order, without the idle tasks. Errors: -EFAULT (a link leads nowhere:
  * try again), -ELOOP, -ETIME, -EIO, -ENOMEM. */
 int task_list_read(const struct guest *guest, struct task_list *ret_list);
+/* The same from the table of pids, for when the list's links lead nowhere: what cannot be read is
+ * left out and counted as broken. In the order of pids. Errors: -EFAULT for the table's root,
+ * -ELOOP, -ETIME, -EIO, -ENOMEM. */
+int task_list_read_pids(const struct guest *guest, struct task_list *ret_list);
 void task_list_deinit(struct task_list *list);
 const struct task *task_list_find(const struct task_list *list, uint32_t pid);
 

@@ -230,6 +230,27 @@ static int count_task(void *userdata, uint64_t task)
 }
 
 /* Nodes of the table of pids that hold themselves or each other: the shift must fall. */
+/* One wild link blinds the list; the table of pids has all the same processes. */
+static void test_task_by_pids_when_the_list_is_lost(void)
+{
+	cleanup(list) struct task_list list = {0};
+	cleanup(family) struct family family = {0};
+	struct test_guest *guest;
+
+	check(make(&family));
+	guest = family.guest;
+	test_guest_set64(guest, test_guest_member(guest, family.init, FIELD_TASK_TASKS),
+			 UINT64_C(0xdead000000000100));
+	check(task_list_read(&guest->guest, &list) < 0);
+	check_int(task_list_read_pids(&guest->guest, &list), 0);
+	check(list.count == 3 && list.broken == 0);
+	check(list.tasks[0].pid == 1 && list.tasks[1].pid == 2 && list.tasks[2].pid == 70);
+	task_list_deinit(&list);
+	test_guest_set(guest, family.kernel, FIELD_TASK_SIGNAL, 7);
+	check_int(task_list_read_pids(&guest->guest, &list), 0);
+	check(list.count == 2 && list.broken == 1);
+}
+
 static void test_task_pids_in_circles(void)
 {
 	cleanup(family) struct family family = {0};
@@ -296,5 +317,6 @@ static void test_task_list_past_the_deadline(void)
 TEST_MAIN(TEST(test_task_list_of_all), TEST(test_task_states), TEST(test_task_by_pid),
 	  TEST(test_task_command_line), TEST(test_task_pointers_that_are_wild),
 	  TEST(test_task_namespace_that_is_too_deep), TEST(test_task_list_that_never_ends),
-	  TEST(test_task_list_that_is_broken), TEST(test_task_pids_in_circles),
-	  TEST(test_task_pids_without_number), TEST(test_task_list_past_the_deadline))
+	  TEST(test_task_list_that_is_broken), TEST(test_task_by_pids_when_the_list_is_lost),
+	  TEST(test_task_pids_in_circles), TEST(test_task_pids_without_number),
+	  TEST(test_task_list_past_the_deadline))

@@ -88,9 +88,10 @@ static int explain(int code, struct error *err)
 	if (code == -ETIME)
 		return error_set(err, code, "the time budget ended while the processes were read");
 	if (code == -EFAULT || code == -ELOOP)
-		return error_set(err, code,
-				 "the guest's list of processes leads nowhere, in each of %d tries",
-				 SESSION_TRIES);
+		return error_set(
+			err, code,
+			"the guest's list of processes leads nowhere, and so does its table "
+			"of pids");
 	return error_set_errno(err, code, "reading the guest's processes");
 }
 
@@ -109,10 +110,12 @@ static int read_paused(struct session *session, struct task_list *ret_tasks, str
 /* Live, up to so many times; the last try counts even when links disagree. */
 static int read_live(struct session *session, struct task_list *ret_tasks)
 {
+	int tries = session->target->monitor ? SESSION_TRIES : 1; /* a dump does not change */
+
 	for (int i = 1;; i++) {
 		int r = task_list_read(&session->guest, ret_tasks);
 
-		if (!is_worth_another_try(r, ret_tasks) || i == SESSION_TRIES)
+		if (!is_worth_another_try(r, ret_tasks) || i == tries)
 			return r;
 		if (r == 0)
 			task_list_deinit(ret_tasks);
@@ -135,11 +138,19 @@ int session_tasks(struct session *session, const struct task_list **ret_tasks, s
 		if (r == 0)
 			task_list_deinit(&tasks);
 		r = read_paused(session, &tasks, err);
-		if (r < 0)
+		if (r < 0 && r != -EFAULT && r != -ELOOP)
 			return r;
-	} else if (r < 0) {
-		return explain(r, err);
 	}
+	if (r == -EFAULT || r == -ELOOP) {
+		r = task_list_read_pids(&session->guest, &tasks);
+		if (r == 0 && !session->is_list_lost)
+			report_note(session->report,
+				    "the guest's list of processes leads nowhere: processes are "
+				    "from its table of pids instead");
+		session->is_list_lost = true;
+	}
+	if (r < 0)
+		return explain(r, err);
 	session->tasks = tasks;
 	session->has_tasks = true;
 	return 0;

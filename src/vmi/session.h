@@ -41,6 +41,7 @@ struct session {
 	bool is_paused, is_unconfined;
 	int has_landlock;
 	uint32_t failed_views;
+	bool is_list_lost; /* the list of processes led nowhere; said so */
 };
 
 /* The list of processes, read when it is asked for first and then kept. Reads live; where links

@@ -304,13 +304,13 @@ def main(arguments):
     parser.add_argument("--image")
     parser.add_argument("--only", type=int)
     options = parser.parse_args(arguments)
+    if not options.image and skip_reason():
+        skip(skip_reason())
     program = Program(options.build)
     numbers = [options.only] if options.only is not None else range(options.count)
     if options.image:
         return run_tests([
             ("the image", lambda: try_all(program, options.image, options.seed, numbers))])
-    if skip_reason():
-        skip(skip_reason())
     folder = tempfile.mkdtemp(prefix="atom-damage-")
 
     def test(kernel):

@@ -209,8 +209,8 @@ def check_top(world):
     """What happens between two samples: computing, reading and writing, connecting."""
     rate, busy = world.ask("spawn", "rate")["pid"], world.ask("spawn", "busy")["pid"]
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        future = pool.submit(world.look, "top", "--interval", 2)
-        time.sleep(0.5)
+        future = pool.submit(world.look, "top", "--interval", 3)
+        time.sleep(1.5)
         connected = world.ask("spawn", "connect", 8)["pid"]
         rows = {row["pid"]: row for row in future.result()["top"]}
     for pid in (rate, busy, connected):
