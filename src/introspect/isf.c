@@ -60,8 +60,8 @@ static void put(struct out *out, const char *format, ...)
 static void put_string(struct out *out, const char *text)
 {
 	put(out, "\"");
-	for (size_t i = 0; i < KALLSYMS_NAME_SIZE && text[i]; i++) {
-		unsigned char c = (unsigned char)text[i];
+	for (size_t left = KALLSYMS_NAME_SIZE; *text && left > 0; text++, left--) {
+		unsigned char c = (unsigned char)*text;
 
 		if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
 			put(out, "\\u%04x", c);

@@ -24,7 +24,8 @@ static inline char *fuzz_text(const uint8_t *data, size_t size)
 	char *text = malloc(size + 1);
 
 	assert(text);
-	memcpy(text, data, size);
+	if (size > 0)
+		memcpy(text, data, size);
 	text[size] = '\0';
 	return text;
 }

@@ -95,7 +95,7 @@ in_guest() {
 	"$bed" vm-cmd "$dir/bed" "$@"
 }
 
-echo 1..14
+echo 1..17
 {
 	"$bed" up "$dir/bed" &&
 		"$bed" vm-start "$dir/bed" vm1 1 --tcg && "$bed" vm-start "$dir/bed" vm2 2 --tcg &&
@@ -138,9 +138,26 @@ within 15 is_good vm2 DiskReadOps
 report $? "when it goes on, so do its counters"
 stop_atom
 
+# Whether a VM's web server is seen listening, with its process. listens VM OPTION...
+listens() {
+	"$build/src/vmi/atom-vmi" net "$@" --no-cache --json 2>"$dir/vmi.err" |
+		python3 -c 'import json, sys; sys.exit(not any(row["state"] == "LISTEN" and row["local"].endswith(":80") and
+			row["command"] == "httpd" for row in json.load(sys.stdin)["net"]))'
+}
+
+uri=$("$bed" uri "$dir/bed")
+listens vm1 --connect "$uri"
+report $? "atom-vmi sees a libvirt domain's web server"
+server=$("$build/src/vmi/atom-vmi" ps vm1 --connect "$uri" --json | python3 -c 'import json, sys
+print(next(row["pid"] for row in json.load(sys.stdin)["ps"] if row["command"] == "httpd"))')
+"$build/src/vmi/atom-vmi" kill vm1 --connect "$uri" --pid "$server" --command httpd >"$dir/kill.log" 2>&1 && ! listens vm1 --connect "$uri"
+report $? "and ends it"
+
 "$bed" qemu-start "$dir/bed" bare1 3
 "$bed" vm-wait "$dir/bed" bare1 >>"$dir/bed.log" 2>&1
 report $? "a bare QEMU process boots"
+listens bare1
+report $? "atom-vmi sees a bare QEMU's web server, by its name"
 start_atom qemu qemu:
 within 30 is_good bare1 DiskReadOps
 report $? "its block counters come by QMP"
