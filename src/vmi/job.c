@@ -24,6 +24,7 @@
 enum {
 	ACTION_PAUSE_USEC_MAX = 1000 * 1000,
 	GRACE_USEC = 1000 * 1000,
+	ACTION_GRACE_USEC = 10 * 1000 * 1000, /* what an action has begun is to be ended in order */
 	CALL_USEC_MAX = 4 * 1000 * 1000,
 	ANCHOR_TRIES = 4,
 	ANCHOR_USEC = 1000 * 1000,
@@ -354,12 +355,13 @@ static int start(struct running *running, struct error *err)
 static int run_once(const struct job *job, struct target *target, struct report **ret_report,
 		    struct error *err)
 {
-	struct running running = {.job = job,
-				  .target = target,
-				  .pause = {.target = target},
-				  .deadline_usec = clock_mono_usec() + job->order.budget_usec +
-						   job->order.interval_usec + job->end.wait_usec +
-						   GRACE_USEC};
+	struct running running = {
+		.job = job,
+		.target = target,
+		.pause = {.target = target},
+		.deadline_usec = clock_mono_usec() + job->order.budget_usec +
+				 (job->kind == JOB_END_PROCESS ? ACTION_GRACE_USEC : 0) +
+				 job->order.interval_usec + job->end.wait_usec + GRACE_USEC};
 	int r = start(&running, err);
 
 	if (r < 0)

@@ -193,14 +193,45 @@ def check_health(world):
     assert world.look("hidden")["hidden"] == []
 
 
-def tests_of(world, count):
-    checks = (check_kinds, check_call, check_container, check_refused, check_migration, check_dry_run, check_armed,
-              lambda it: check_row(it, count), check_guard, check_health)
-    names = ("each kind of victim dies", "by a call of kill_pid()", "the first of a namespace", "what is refused", "not while it migrates",
-             "a dry run", "pending until it wakes", "many in a row under fork load", "a pause ends with the one that made it",
-             "the guest is well")
-    for name, check in zip(names, checks):
-        yield f"{world.name}: {name}", lambda check=check: (world.wait(), check(world))[1]
+CHECKS = (("each kind of victim dies", check_kinds), ("by a call of kill_pid()", check_call),
+          ("the first of a namespace", check_container), ("what is refused", check_refused),
+          ("not while it migrates", check_migration), ("a dry run", check_dry_run), ("pending until it wakes", check_armed),
+          ("many in a row under fork load", check_row), ("a pause ends with the one that made it", check_guard),
+          ("the guest is well", check_health))
+
+
+class Worlds:
+    """One guest at a time, the next one booting meanwhile."""
+
+    def __init__(self, program, folder, settings):
+        self.program, self.folder, self.settings = program, folder, list(settings)
+        self.started = {}
+
+    def start(self, place):
+        if place < len(self.settings) and place not in self.started:
+            self.started[place] = World(self.program, self.folder, self.settings[place])
+        return self.started.get(place)
+
+    def run(self, place, check, count):
+        world = self.start(place)
+        world.wait()
+        self.start(place + 1)
+        try:
+            return check(world, count) if check is check_row else check(world)
+        finally:
+            if check is CHECKS[-1][1]:
+                world.stop()
+
+    def tests(self, count):
+        for place, setting in enumerate(self.settings):
+            kernel, levels, backend, vcpus, pti = setting
+            name = f"{kernel} {levels}-level {backend} {vcpus} vCPU{' PTI' if pti else ''}"
+            for what, check in CHECKS:
+                yield f"{name}: {what}", lambda place=place, check=check: self.run(place, check, count)
+
+    def close(self):
+        for world in self.started.values():
+            world.stop()
 
 
 def main():
@@ -212,17 +243,12 @@ def main():
     if skip_reason():
         skip(skip_reason())
     program = Program(options.build)
-    settings = list(full_matrix()) if options.all else QUICK
-    failures, tests = 0, []
     with tempfile.TemporaryDirectory() as folder:
-        worlds = [World(program, folder, setting) for setting in settings]
+        worlds = Worlds(program, folder, full_matrix() if options.all else QUICK)
         try:
-            for world in worlds:
-                tests += tests_of(world, options.count)
-            failures = run_tests(tests)
+            failures = run_tests(list(worlds.tests(options.count)))
         finally:
-            for world in worlds:
-                world.stop()
+            worlds.close()
     return 1 if failures else 0
 
 
