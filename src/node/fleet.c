@@ -107,6 +107,18 @@ static struct vm *find_vm(const struct fleet *fleet, size_t count, const struct 
 	return found ? *found : NULL;
 }
 
+int fleet_find_vm(const struct fleet *fleet, const struct vm_uuid *uuid, const char **ret_name,
+		  const char **ret_project)
+{
+	const struct vm *vm = find_vm(fleet, fleet->count, uuid);
+
+	if (!vm)
+		return -ENOENT;
+	*ret_name = vm->name;
+	*ret_project = vm->project;
+	return 0;
+}
+
 static struct vm *add_vm(struct fleet *fleet, const struct vm_reading *reading)
 {
 	struct vm **vms = reallocarray(fleet->vms, fleet->count + 1, sizeof(struct vm *));

@@ -42,3 +42,8 @@ int fleet_begin_epoch(struct fleet *fleet, uint64_t number, uint8_t **ret_data, 
 int fleet_make_frame(struct fleet *fleet, uint8_t **ret_data, size_t *ret_size, struct error *err);
 
 size_t fleet_vms(const struct fleet *fleet);
+
+/* The name and the project ("" when it has none) of a VM of the newest tick, borrowed until the
+ * next fleet_take(). -ENOENT. */
+int fleet_find_vm(const struct fleet *fleet, const struct vm_uuid *uuid, const char **ret_name,
+		  const char **ret_project);

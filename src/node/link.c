@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The connection to the controller: HELLO, then what it says, then epochs and frames. */
+/* The connection to the controller: HELLO, then what it says, then epochs and frames; and what it
+ * asks to look into. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,18 @@ static void take_refusal(struct node *node, const char *reason)
 	(void)uv_timer_start(&node->retry, on_retry, 0, 0);
 }
 
+static void take_introspect(struct node *node, const struct wire_introspect *request)
+{
+	char uuid[VM_UUID_TEXT_SIZE];
+	struct introspector_vm vm = {.uuid = vm_uuid_format(&request->vm, uuid)};
+	bool found = fleet_find_vm(node->fleet, &request->vm, &vm.name, &vm.project) == 0;
+
+	if (node->have_settings)
+		introspector_ask(node->introspector, request, found ? &vm : NULL);
+	else
+		log_warning("a request to look into a VM comes before the settings: passed over");
+}
+
 static int on_received(void *userdata, const uint8_t *data, size_t size)
 {
 	struct node *node = userdata;
@@ -135,6 +148,8 @@ static int on_received(void *userdata, const uint8_t *data, size_t size)
 		take_settings(node, &message.settings);
 	else if (message.type == WIRE_REFUSED)
 		take_refusal(node, message.refused.reason);
+	else if (message.type == WIRE_INTROSPECT)
+		take_introspect(node, &message.introspect);
 	wire_message_deinit(&message);
 	return 0;
 }
@@ -187,6 +202,24 @@ void link_send_tick(struct node *node)
 	/* a frame that is not out breaks the sequence: the next one begins an epoch */
 	fleet_end_epoch(node->fleet);
 	log_warning("this tick is lost: %s", error_text(&err, r));
+}
+
+void link_send_findings(struct node *node, const struct wire_findings *findings)
+{
+	cleanup(free) uint8_t *data = NULL;
+	struct wire_message message = {.type = WIRE_FINDINGS, .findings = *findings};
+	struct error err = ERROR_INIT;
+	size_t size;
+	int r;
+
+	if (!node->connected || !node->have_settings)
+		return;
+	r = wire_encode(&message, &data, &size, &err);
+	if (r == 0)
+		r = bus_client_send(node->client, data, size);
+	if (r < 0)
+		log_warning("the answer to request %llu is lost: %s",
+			    (unsigned long long)findings->request, error_text(&err, r));
 }
 
 static const struct bus_client_ops ops = {on_opened, on_received, on_closed};

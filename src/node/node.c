@@ -44,14 +44,55 @@ static void start_signals(struct node *node)
 	}
 }
 
+static int load_policy(struct node *node, struct error *err)
+{
+	const char *path = node->settings.policy_file;
+	int r = policy_load(path, &node->policy, err);
+
+	if (r > 0 && *path)
+		log_info("there is no %s: a controller may look into VMs and do nothing to them",
+			 path);
+	return r < 0 ? r : 0;
+}
+
+static void on_findings(void *userdata, const struct wire_findings *findings)
+{
+	link_send_findings(userdata, findings);
+}
+
+/* For atom-vmi: "" where VMs are not libvirt's. */
+static const char *libvirt_uri(const struct settings *settings)
+{
+	const char *uri = settings->hypervisor_uri;
+	bool is_other = strncmp(uri, "trace:", strlen("trace:")) == 0 || strcmp(uri, "qemu:") == 0;
+
+	return is_other ? "" : uri;
+}
+
+static struct introspector *make_introspector(struct node *node)
+{
+	const struct introspector_options options = {
+		.program = node->settings.introspect_program,
+		.uri = libvirt_uri(&node->settings),
+		.policy = &node->policy,
+		.answer = on_findings,
+		.userdata = node,
+	};
+
+	return introspector_new(&node->loop, &options);
+}
+
 int node_start(struct node *node, struct error *err)
 {
 	int r = choose_name(node, err);
 
+	if (r == 0)
+		r = load_policy(node, err);
 	if (r < 0)
 		return r;
 	node->fleet = fleet_new();
-	if (!node->fleet)
+	node->introspector = make_introspector(node);
+	if (!node->fleet || !node->introspector)
 		return error_set(err, -ENOMEM, "out of memory");
 	start_signals(node);
 	r = collector_start(node, err);
@@ -71,6 +112,7 @@ void node_stop(struct node *node, int exit_code)
 	node->ending = true;
 	node->exit_code = exit_code;
 	link_stop(node);
+	node->introspector = introspector_free(node->introspector);
 	collector_stop(node);
 	for (size_t i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&node->signals[i], NULL);
@@ -79,4 +121,5 @@ void node_stop(struct node *node, int exit_code)
 void node_deinit(struct node *node)
 {
 	node->fleet = fleet_free(node->fleet);
+	policy_deinit(&node->policy);
 }

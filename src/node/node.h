@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The program atom-node: everything it owns, and its way of working. link.c talks to the
- * controller, collector.c keeps the ticks, fleet.c holds the series. On the loop's thread.
+ * controller, collector.c keeps the ticks, fleet.c holds the series, introspector.c looks into VMs
+ * as far as policy.c allows it. On the loop's thread.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,8 @@
 #include "bus/bus.h"
 #include "hypervisor/hypervisor.h"
 #include "node/fleet.h"
+#include "node/introspector.h"
+#include "node/policy.h"
 #include "node/settings.h"
 
 struct node {
@@ -19,6 +22,8 @@ struct node {
 	uv_loop_t loop;
 	char name[BUS_NAME_MAX + 1];
 	struct fleet *fleet;
+	struct policy policy;
+	struct introspector *introspector;
 
 	/* link.c */
 	struct bus_client *client; /* NULL: refused, waiting for `retry` */
@@ -56,6 +61,8 @@ int link_start(struct node *node, struct error *err);
 void link_stop(struct node *node);
 /* The newest tick is in the fleet: sends its frame, and an epoch before it where one is due. */
 void link_send_tick(struct node *node);
+/* An answer of the introspector; lost while there is no connection: the controller asks again. */
+void link_send_findings(struct node *node, const struct wire_findings *findings);
 
 /* collector.c */
 int collector_start(struct node *node, struct error *err);

@@ -25,6 +25,11 @@ static const struct config_key keys[] = {
 	 .help = "Only for a trace: keep its times, or shift them so that it begins now."},
 	{"collect.deadline", CONFIG_DURATION, AT(deadline_usec), "0", 0, 60,
 	 .help = "What is not read by then is a gap. 0: half the interval, at most 1s."},
+	{"policy.file", CONFIG_STRING, AT(policy_file), "/etc/atom/node-policy.yaml",
+	 .help = "What a controller may do with this host's VMs. Not there: look in, do nothing."},
+	{"introspect.program", CONFIG_STRING, AT(introspect_program), "atom-vmi",
+	 .help = "The introspector: a path, or a name that is looked for beside atom-node, then in "
+		 "PATH."},
 	{"log.level", CONFIG_CHOICE, AT(log_level), "info", .choices = "error|warning|info|debug",
 	 .help = "What is logged to stderr."},
 };

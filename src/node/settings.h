@@ -17,7 +17,9 @@ struct settings {
 	double hypervisor_speed;
 	int hypervisor_start;  /* position in SETTINGS_STARTS */
 	int64_t deadline_usec; /* 0: half the interval, at most one second */
-	int log_level;         /* position in "error|warning|info|debug" */
+	char *policy_file;     /* "": the defaults */
+	char *introspect_program;
+	int log_level; /* position in "error|warning|info|debug" */
 };
 
 #define SETTINGS_STARTS "recorded|now"

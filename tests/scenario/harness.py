@@ -92,7 +92,7 @@ track:
         self.atomd = self.start("atomd", config, "atomd.log")
         wait_for(lambda: self.get("/api/v1/status"), 10, "atomd answers")
 
-    def start_node(self, name, trace, speed=1, start="now", certificate=None):
+    def start_node(self, name, trace, speed=1, start="now", certificate=None, extra=""):
         certificate = certificate or name
         if not os.path.exists(self.path(f"pki/{certificate}.crt")):
             self.atom("enroll", "node", certificate, "--dir", self.path("pki"))
@@ -102,7 +102,7 @@ controller: {{host: 127.0.0.1, port: {self.bus_port}}}
 tls: {{ca: {self.path('pki/ca.crt')}, certificate: {self.path(f'pki/{certificate}.crt')},
   key: {self.path(f'pki/{certificate}.key')}}}
 hypervisor: {{uri: 'trace:{trace}', speed: {speed}, start: {start}}}
-""")
+{extra}""")
         return self.start("atom-node", config, f"{name}.log")
 
     def get(self, path):
