@@ -18,6 +18,7 @@ static void on_watch(uv_timer_t *timer)
 	struct controller *controller = timer->data;
 
 	link_watch(controller);
+	inquiries_follow(controller);
 	history_write(controller->history); /* what a full disk has kept back */
 }
 
@@ -59,6 +60,8 @@ static int open_state(struct controller *controller, struct error *err)
 {
 	int r = settings_observation(&controller->settings, &controller->observation, err);
 
+	if (r == 0)
+		r = inquiries_init(&controller->inquiries, &controller->settings, err);
 	if (r == 0)
 		r = history_new(controller->settings.store_path, &controller->history, err);
 	if (r == 0 &&
@@ -119,6 +122,7 @@ void controller_stop(struct controller *controller, int exit_code)
 void controller_deinit(struct controller *controller)
 {
 	controller->history = history_free(controller->history);
+	inquiries_deinit(&controller->inquiries);
 	groups_deinit(&controller->groups);
 	fleet_deinit(&controller->fleet);
 }

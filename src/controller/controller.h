@@ -13,6 +13,7 @@
 #include "controller/fleet.h"
 #include "controller/group.h"
 #include "controller/history.h"
+#include "controller/inquiry.h"
 #include "controller/settings.h"
 #include "http/server.h"
 
@@ -22,6 +23,7 @@ struct controller {
 	uv_loop_t loop;
 	struct fleet fleet;
 	struct groups groups;
+	struct inquiries inquiries;
 	struct history *history;
 	struct bus_server *bus;
 	struct http_server *http;

@@ -372,6 +372,7 @@ static int take_frame(struct controller *controller, struct node *node,
 		tracker_tick(&fleet_series(node, i, &vm, &metric)->tracker);
 	}
 	groups_advance(&controller->groups, &controller->fleet, node);
+	inquiries_follow(controller);
 	history_write(controller->history);
 	return 0;
 }
@@ -389,6 +390,12 @@ static int take_message(struct controller *controller, struct bus_peer *peer,
 		return error_set(err, -EPROTO, "a node must say HELLO first, and once");
 	if (message->type == WIRE_EPOCH)
 		return take_epoch(controller, node, &message->epoch, err);
+	if (message->type == WIRE_FINDINGS) {
+		int r = inquiries_take(controller, node, &message->findings, err);
+
+		history_write(controller->history);
+		return r;
+	}
 	if (message->type != WIRE_FRAME)
 		return error_set(err, -EPROTO, "a message that a node does not send");
 	if (!node->in_epoch)

@@ -53,6 +53,11 @@ static void print_totals(const struct controller *controller, FILE *stream)
 	       (double)totals.alarms_open);
 	simple(stream, "atom_alarms_total", "counter", "Alarms opened since the start.",
 	       (double)controller->groups.alarms_opened);
+	simple(stream, "atom_inquiries_total", "counter", "Requests to look inside a VM.",
+	       (double)controller->inquiries.asked);
+	simple(stream, "atom_inquiries_failed_total", "counter",
+	       "Those that failed, were refused or never answered.",
+	       (double)(controller->inquiries.failed + controller->inquiries.refused));
 	simple(stream, "atom_store_errors_total", "counter", "Ticks that could not be written.",
 	       (double)history_failures(controller->history));
 	head(stream, "atom_series", "gauge", "Series by the state of what is known of them.");

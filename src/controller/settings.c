@@ -72,6 +72,12 @@ static const struct config_key keys[] = {
 	{"groups", CONFIG_RECORDS, AT(groups), "", .record = &group_table,
 	 .help = "Which VMs form one matrix; the first that fits takes a VM. Default: one per "
 		 "node."},
+	{"introspect.enabled", CONFIG_BOOLEAN, AT(introspect), "true",
+	 .help = "Look into the VMs that an alarm names, as far as their nodes allow it."},
+	{"introspect.playbooks", CONFIG_STRING, AT(playbooks_path), "",
+	 .help = "YAML file of what is looked at for which metrics; empty: the built-in ones."},
+	{"introspect.sample", CONFIG_DURATION, AT(sample_usec), "1s", 0.05, 60,
+	 .help = "Time between the two samples of a look, from which rates are made."},
 	{"log.level", CONFIG_CHOICE, AT(log_level), "info", .choices = "error|warning|info|debug",
 	 .help = "What is logged to stderr."},
 };

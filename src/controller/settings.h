@@ -27,6 +27,9 @@ struct settings {
 	double alpha, cpv, b1, b2;
 	int threshold; /* enum threshold_method */
 	struct config_records groups;
+	bool introspect;
+	char *playbooks_path;
+	int64_t sample_usec;
 	int log_level;
 };
 

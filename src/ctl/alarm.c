@@ -12,7 +12,7 @@
 DEFINE_CLEANUP(json_t *, json_decref)
 DEFINE_CLEANUP(struct table *, table_free)
 
-enum { OTHERS_SHOWN = 5 };
+enum { OTHERS_SHOWN = 5, SUSPECTS_SHOWN = 5 };
 
 static const char help[] =
 	"Usage: atom alarm list [--open] [--json]\n"
@@ -113,6 +113,73 @@ static void print_evidence(const json_t *columns)
 	table_print(table, stdout);
 }
 
+/* A suspect, its parents, and each reason on a line of its own. */
+static void print_suspect(const json_t *suspect, size_t number)
+{
+	cleanup(free) char *command = strdup(json_text(suspect, "command"));
+	const json_t *reasons = json_object_get(suspect, "reasons"), *item;
+	const json_t *parents = json_object_get(suspect, "parents");
+	size_t i;
+
+	printf("    %zu. %s%s%s (pid %lld, uid %lld", number, terminal_style(stdout, STYLE_BOLD),
+	       command ? table_escape(command) : "", terminal_style(stdout, STYLE_PLAIN),
+	       (long long)json_whole(suspect, "pid"), (long long)json_whole(suspect, "uid"));
+	json_array_foreach(parents, i, item)
+	{
+		cleanup(free) char *name = strdup(json_text(item, "command"));
+
+		printf("%s%s %lld", i ? " < " : ", child of ", name ? table_escape(name) : "",
+		       (long long)json_whole(item, "pid"));
+	}
+	printf("), score %.2f\n", json_number_value(json_object_get(suspect, "score")));
+	json_array_foreach(reasons, i, item)
+	{
+		cleanup(free) char *text = strdup(json_string_value(item));
+
+		printf("       - %s\n", text ? table_escape(text) : "");
+	}
+}
+
+/* What was seen inside one VM. */
+static void print_look(const json_t *look)
+{
+	cleanup(free) char *text = strdup(json_text(look, "text"));
+	const json_t *suspects = json_object_get(look, "suspects"), *item;
+	const json_t *patterns = json_object_get(look, "patterns");
+	size_t i;
+
+	printf("  %s (%s%s%s): %s\n", json_text(look, "vm"), json_text(look, "state"),
+	       json_object_get(look, "alike") ? ", goes like " : "", json_text(look, "alike"),
+	       text ? table_escape(text) : "");
+	json_array_foreach(patterns, i, item)
+	{
+		cleanup(free) char *pattern = strdup(json_text(item, "text"));
+
+		printf("    %s: %s\n", json_text(item, "name"),
+		       pattern ? table_escape(pattern) : "");
+	}
+	json_array_foreach(suspects, i, item) if (i < SUSPECTS_SHOWN) print_suspect(item, i + 1);
+}
+
+static void print_looks(const json_t *looks, const json_t *across)
+{
+	const json_t *look;
+	size_t i;
+
+	if (json_array_size(looks) == 0)
+		return;
+	puts("inside the VMs (what their own kernels say):");
+	json_array_foreach(looks, i, look) print_look(look);
+	json_array_foreach(across, i, look)
+	{
+		cleanup(free) char *text = strdup(json_text(look, "text"));
+
+		printf("  together: %s: %s\n", json_text(look, "name"),
+		       text ? table_escape(text) : "");
+	}
+	(void)putchar('\n');
+}
+
 static void print_history(const json_t *history)
 {
 	cleanup(table_free) struct table *table = table_new();
@@ -164,6 +231,7 @@ static int show(const char *number, bool json)
 	       format_number(json_object_get(alarm, "spe_peak"), opened));
 	print_evidence(json_object_get(alarm, "columns"));
 	(void)putchar('\n');
+	print_looks(json_object_get(alarm, "introspection"), json_object_get(alarm, "across"));
 	print_history(json_object_get(alarm, "history"));
 	return EXIT_OK;
 }
