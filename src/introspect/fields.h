@@ -51,6 +51,8 @@
 	FIELD(SIGNAL_FLAGS, "signal_struct", "flags", NEED) \
 	FIELD(SIGNAL_UTIME, "signal_struct", "utime", NEED) \
 	FIELD(SIGNAL_STIME, "signal_struct", "stime", NEED) \
+	FIELD(SIGNAL_CHILDREN_UTIME, "signal_struct", "cutime", NEED) \
+	FIELD(SIGNAL_CHILDREN_STIME, "signal_struct", "cstime", NEED) \
 	FIELD(SIGNAL_RUNTIME, "signal_struct", "sum_sched_runtime", NEED) \
 	FIELD(SIGNAL_READ_BYTES, "signal_struct", "ioac.read_bytes", WANT) \
 	FIELD(SIGNAL_WRITE_BYTES, "signal_struct", "ioac.write_bytes", WANT) \

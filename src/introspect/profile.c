@@ -12,7 +12,6 @@
 #include "introspect/search.h"
 
 enum {
-	REVISION = 1,
 	NEED = 1,
 	WANT = 0,
 	PAGE_OFFSET_ALIGN = 1 << 30,
@@ -38,6 +37,24 @@ static const char *const symbol_names[] = {INTROSPECT_SYMBOLS(SYMBOL_NAME)};
 static const int symbol_needs[] = {INTROSPECT_SYMBOLS(SYMBOL_NEED)};
 
 enum { FIELD_NAMES = sizeof(field_names) / sizeof(field_names[0]) };
+
+/* Of the tables' contents: a profile that was made by others is of no use. */
+static uint32_t revision(void)
+{
+	uint32_t hash = 2166136261u;
+	const char *texts[2];
+
+	for (size_t i = 0; i < FIELD_NAMES + SYMBOL_COUNT; i++) {
+		bool is_field = i < FIELD_NAMES;
+
+		texts[0] = is_field ? field_names[i].structure : symbol_names[i - FIELD_NAMES];
+		texts[1] = is_field ? field_names[i].member : "";
+		for (size_t j = 0; j < 2; j++, hash = (hash ^ '/') * 16777619u)
+			for (const char *c = texts[j]; *c; c++)
+				hash = (hash ^ (uint8_t)*c) * 16777619u;
+	}
+	return hash;
+}
 
 /* Symbols */
 
@@ -228,7 +245,7 @@ static int find_image(const struct profile_source *source, struct profile *profi
 int profile_make(const struct profile_source *source, struct profile *ret_profile,
 		 struct error *err)
 {
-	struct profile profile = {.size = sizeof(profile), .revision = REVISION};
+	struct profile profile = {.size = sizeof(profile), .revision = revision()};
 	cleanup(free) uint8_t *image = NULL;
 	struct kallsyms kallsyms;
 	int r = find_image(source, &profile, err);
@@ -269,7 +286,7 @@ int profile_kallsyms(struct memory *memory, const struct profile *profile, uint8
 static bool is_sound(const struct profile *profile)
 {
 	return memcmp(profile->magic, magic, sizeof(magic)) == 0 &&
-	       profile->size == sizeof(*profile) && profile->revision == REVISION &&
+	       profile->size == sizeof(*profile) && profile->revision == revision() &&
 	       profile->image.size <= IMAGE_SIZE_MAX &&
 	       (profile->levels == 4 || profile->levels == 5) &&
 	       memchr(profile->kallsyms_layout, '\0', sizeof(profile->kallsyms_layout)) &&

@@ -237,6 +237,7 @@ int sandbox_enter(const int *keep, size_t keep_count, const struct sandbox_limit
 		  int *ret_landlock, struct error *err)
 {
 	uint64_t mapped_bytes = 0;
+	pid_t parent = getppid();
 	bool has_landlock;
 	int r = read_mapped_bytes(&mapped_bytes, err);
 
@@ -248,6 +249,9 @@ int sandbox_enter(const int *keep, size_t keep_count, const struct sandbox_limit
 		r = drop_root(err);
 	if (r == 0)
 		r = drop_capabilities(err);
+	/* not to outlive who waits for us; a change of user takes this back, so it comes after */
+	if (r == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent))
+		r = error_set(err, -ESRCH, "the parent is gone");
 	if (r < 0)
 		return r;
 	has_landlock = deny_files();

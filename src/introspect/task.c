@@ -94,6 +94,8 @@ static int add_threads(const struct guest *guest, struct task *task)
 	task->user_nsec = get(guest, task->signal, FIELD_SIGNAL_UTIME, &r);
 	task->system_nsec = get(guest, task->signal, FIELD_SIGNAL_STIME, &r);
 	task->runtime_nsec = get(guest, task->signal, FIELD_SIGNAL_RUNTIME, &r);
+	task->children_nsec = get(guest, task->signal, FIELD_SIGNAL_CHILDREN_UTIME, &r) +
+			      get(guest, task->signal, FIELD_SIGNAL_CHILDREN_STIME, &r);
 	task->read_bytes = get(guest, task->signal, FIELD_SIGNAL_READ_BYTES, &r);
 	task->write_bytes = get(guest, task->signal, FIELD_SIGNAL_WRITE_BYTES, &r);
 	return r < 0 ? r : task_threads(guest, task, add_thread, &sum);

@@ -40,8 +40,9 @@ struct task {
 	char comm[TASK_COMM_SIZE + 1];
 	uint64_t start_nsec;                           /* since boot */
 	uint64_t user_nsec, system_nsec, runtime_nsec; /* of all threads, ended ones too */
-	uint64_t read_bytes,
-		write_bytes; /* storage I/O of all threads; 0 where it is not counted */
+	uint64_t children_nsec; /* of children that have ended, and of theirs */
+	/* Storage I/O of all threads; 0 where it is not counted. */
+	uint64_t read_bytes, write_bytes;
 	uint64_t memory, files, signal, struct_pid; /* mm, files, signal, thread_pid; 0: none */
 };
 

@@ -47,6 +47,10 @@ static bool take_option(int argc, char **argv, int *position, const struct comma
 				    argv[0], argv[*position], terminal_program, argv[0]);
 		return false;
 	}
+	if (option->kind == OPTION_FLAG && equals) {
+		(void)terminal_fail(EXIT_USAGE, "--%s takes no value", option->name);
+		return false;
+	}
 	if (option->kind == OPTION_FLAG) {
 		*(bool *)option->target = true;
 		return true;

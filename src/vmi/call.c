@@ -2,6 +2,7 @@
 #include "vmi/call.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,7 @@ int call_into_guest(struct target *target, const struct gdb_call *call, uint64_t
 {
 	char folder[] = "/run/atom-vmi-XXXXXX", path[sizeof(folder) + 8];
 	struct error restore_err = ERROR_INIT;
+	sigset_t all, before;
 	int r, restored;
 
 	if (!mkdtemp(folder))
@@ -96,8 +98,13 @@ int call_into_guest(struct target *target, const struct gdb_call *call, uint64_t
 	(void)snprintf(path, sizeof(path), "%s/gdb", folder);
 	/* one that was left by a client that died would be in the way */
 	(void)tell(target, "gdbserver none", NULL);
+	/* ended in the middle of it, the guest would stand at a breakpoint that nobody takes away
+	 */
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
 	r = call_through(target, path, call, ret_result, err);
 	restored = restore(target, &restore_err);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	(void)unlink(path); /* QEMU may have done so */
 	(void)rmdir(folder);
 	if (restored < 0)

@@ -102,16 +102,30 @@ bool command_parse(struct command *command, int argc, char **argv, int *ret_stat
 	return take_numbers(command, &words);
 }
 
+const struct report_cell *command_find(const struct report *report, const char *table,
+				       const char *column, enum report_kind kind)
+{
+	long place = report_find_table(report, table), number;
+	const struct report_column *columns;
+	const struct report_cell *cell;
+	size_t count;
+
+	if (place < 0 || report_rows(report, (size_t)place) == 0)
+		return NULL;
+	number = report_find_column(report, (size_t)place, column);
+	columns = report_columns(report, (size_t)place, &count);
+	if (number < 0 || columns[number].kind != kind)
+		return NULL;
+	cell = report_cell(report, (size_t)place, 0, (size_t)number);
+	return cell->known ? cell : NULL;
+}
+
 static bool failed_views(const struct report *report)
 {
-	long table = report_find_table(report, "reading"), column;
-	const struct report_cell *cell;
+	const struct report_cell *cell =
+		command_find(report, "reading", "failed_views", REPORT_COUNT);
 
-	if (table < 0 || report_rows(report, (size_t)table) == 0)
-		return true;
-	column = report_find_column(report, (size_t)table, "failed_views");
-	cell = column < 0 ? NULL : report_cell(report, (size_t)table, 0, (size_t)column);
-	return !cell || !cell->known || cell->number != 0;
+	return !cell || cell->number != 0;
 }
 
 /* As the message on the wire: what atom-node hands on. */
@@ -151,5 +165,7 @@ int command_run(const struct command *command, struct report **ret_report)
 	failed = failed_views(report);
 	if (ret_report)
 		*ret_report = keep(report);
-	return r < 0 || failed ? EXIT_FAILED : EXIT_OK;
+	if (r < 0)
+		return terminal_fail(EXIT_FAILED, "the output cannot be written: %s", strerror(-r));
+	return failed ? EXIT_FAILED : EXIT_OK;
 }

@@ -38,6 +38,11 @@ bool command_parse(struct command *command, int argc, char **argv, int *ret_stat
  * NULL) is the caller's. */
 int command_run(const struct command *command, struct report **ret_report);
 
+/* The cell of a table's first row, if it is there, known and of that kind; else NULL. The report is
+ * the confined child's word, so that nothing of this goes without saying. */
+const struct report_cell *command_find(const struct report *report, const char *table,
+				       const char *column, enum report_kind kind);
+
 /* A command gets its name as argv[0] and returns the exit status. */
 typedef int command_function(int argc, char **argv);
 command_function command_look, command_kill, command_isf, command_snapshot;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,11 +35,20 @@ int guard_start(struct guard *guard, int (*cont)(void *userdata), void *userdata
 {
 	int ends[2];
 
+	sigset_t all, before;
+
 	*guard = (struct guard){0};
+	(void)sigfillset(&all);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_set_errno(err, -errno, "starting the guard of the pause");
+	/* what ends the parent is not to end its guard: a signal to all of a name, or of a service
+	 */
+	(void)sigprocmask(SIG_SETMASK, &all, &before);
 	guard->pid = fork();
+	if (guard->pid != 0)
+		(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	if (guard->pid == 0) {
+		(void)prctl(PR_SET_NAME, "atom-vmi-guard");
 		(void)close(ends[1]);
 		keep_guard(ends[0], cont, userdata);
 	}

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -39,6 +40,7 @@ struct running {
 	int line;
 	int64_t deadline_usec;
 	struct report *report;
+	bool has_profile; /* handed on already */
 	struct pause pause;
 	struct target writable; /* of an action; no memory: none was ordered */
 	bool done;
@@ -221,6 +223,8 @@ static int call(struct running *running, const struct frame *frame)
 	if (r == 0)
 		r = check_state(running, &err);
 	if (r == 0)
+		r = pause_check(&running->pause, &err);
+	if (r == 0)
 		r = pause_guard(&running->pause, &err);
 	if (r == 0) {
 		r = call_into_guest(running->target, &wanted, &result, &err);
@@ -251,7 +255,9 @@ static int take_frame(struct running *running, const struct frame *frame, struct
 	case FRAME_CONT:
 		return cont(running);
 	case FRAME_PROFILE:
-		save_profile(job, running->target, frame);
+		if (!running->has_profile)
+			save_profile(job, running->target, frame);
+		running->has_profile = true;
 		return 0;
 	case FRAME_REPORT:
 		return take_report(running, frame, err);
@@ -309,18 +315,74 @@ static int listen_to(struct running *running, struct error *err)
 	return r;
 }
 
+/* Our own child, not yet waited for: it ends by itself once the line is closed, or is ended. */
+static int end_child(struct running *running)
+{
+	const struct timespec moment = {.tv_nsec = 1000 * 1000};
+	int64_t patience_usec = clock_mono_usec() + (running->done ? GRACE_USEC : 0);
+	int status = 0;
+
+	(void)close(running->line);
+	while (waitpid(running->child, &status, WNOHANG) == 0) {
+		if (clock_mono_usec() >= patience_usec) {
+			(void)kill(running->child, SIGKILL);
+			(void)waitpid(running->child, &status, 0);
+			break;
+		}
+		(void)nanosleep(&moment, NULL); /* shorter is no harm */
+	}
+	return status;
+}
+
+/* What was written, by the one who wrote it: the report of a child is only its word, and there is
+ * none when it failed. */
+static void tell_writes(const struct running *running)
+{
+	size_t count;
+	const struct memory_change *changes = memory_changes(running->writable.memory, &count);
+
+	if (count > 0)
+		(void)fprintf(stderr, "%zu words were written into guest memory:\n", count);
+	for (size_t i = 0; i < count; i++)
+		(void)fprintf(stderr, "  0x%llx size %u: 0x%llx -> 0x%llx\n",
+			      (unsigned long long)changes[i].gpa, changes[i].size,
+			      (unsigned long long)changes[i].before,
+			      (unsigned long long)changes[i].after);
+}
+
+/* Whether the report names just the words that were written. */
+static bool tells_truth(const struct running *running)
+{
+	size_t count;
+	const struct memory_change *changes = memory_changes(running->writable.memory, &count);
+	const struct report *report = running->report;
+	long table = report_find_table(report, "writes"), column;
+
+	column = table < 0 ? -1 : report_find_column(report, (size_t)table, "address");
+	if (column < 0 || report_rows(report, (size_t)table) != count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (report_cell(report, (size_t)table, i, (size_t)column)->number != changes[i].gpa)
+			return false;
+	return true;
+}
+
 static int finish(struct running *running, int r, struct error *err)
 {
 	struct error cont_err = ERROR_INIT;
-	int status = 0;
+	int status;
 
 	if (pause_end(&running->pause, &cont_err) < 0)
 		r = error_set(err, cont_err.code, "the VM is left paused: %s", cont_err.text);
-	if (!running->done && r != -EPIPE)
-		(void)kill(running->child, SIGKILL); /* our own child, not yet waited for */
-	(void)waitpid(running->child, &status, 0);
+	status = end_child(running);
 	pause_deinit(&running->pause);
-	return explain_end(r, status, err);
+	r = explain_end(r, status, err);
+	if (r == 0 && running->writable.memory && !tells_truth(running))
+		r = error_set(err, -EBADMSG,
+			      "the report does not name the words that were written");
+	if (r < 0 && running->writable.memory)
+		tell_writes(running);
+	return r;
 }
 
 static int start(struct running *running, struct error *err)
@@ -376,7 +438,6 @@ static int run_once(const struct job *job, struct target *target, struct report 
 			      "looked into from outside");
 	r = finish(&running, r, err);
 	target_close(&running.writable);
-	(void)close(running.line);
 	if (r < 0)
 		report_free(running.report);
 	else

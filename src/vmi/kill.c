@@ -43,6 +43,12 @@ static int take_order(const struct kill_options *options, struct end_order *orde
 	else if (options->method && strcmp(options->method, "memory") != 0)
 		return terminal_fail(EXIT_USAGE, "--method must be memory or call, not '%.40s'",
 				     options->method);
+	if (options->command &&
+	    (!*options->command || strlen(options->command) > TASK_COMM_SIZE - 1))
+		return terminal_fail(EXIT_USAGE,
+				     "--command must be the kernel's name of the process, of 1 to "
+				     "%d bytes",
+				     TASK_COMM_SIZE - 1);
 	order->start_nsec = start;
 	(void)snprintf(order->comm, sizeof(order->comm), "%s",
 		       options->command ? options->command : "");
@@ -53,15 +59,12 @@ static int take_order(const struct kill_options *options, struct end_order *orde
 	return EXIT_OK;
 }
 
-/* The outcome stands in the first table's first cell. */
+/* Whatever became of the printing: what was done counts. */
 static int status_of(const struct report *report)
 {
-	long table = report_find_table(report, "end");
-	const struct report_cell *outcome = table < 0 || report_rows(report, (size_t)table) == 0
-						    ? NULL
-						    : report_cell(report, (size_t)table, 0, 0);
+	const struct report_cell *outcome = command_find(report, "end", "outcome", REPORT_TEXT);
 
-	if (!outcome || !outcome->known)
+	if (!outcome)
 		return EXIT_FAILED;
 	if (strcmp(outcome->text.bytes, "refused") == 0)
 		return EXIT_REFUSED;
@@ -99,5 +102,5 @@ int command_kill(int argc, char **argv)
 	status = take_order(&o, &command.job.end);
 	if (status == EXIT_OK)
 		status = command_run(&command, &report);
-	return status == EXIT_OK ? status_of(report) : status;
+	return report ? status_of(report) : status;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "terminal/terminal.h"
 #include "vmi/command.h"
@@ -37,9 +39,22 @@ static void print_help(FILE *stream)
 		    stream);
 }
 
+/* What is opened later is not to be taken for standard input or output. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	terminal_program = "atom-vmi";
+	fill_standard_descriptors();
 	(void)signal(SIGPIPE, SIG_IGN); /* cannot fail */
 	if (argc < 2) {
 		print_help(stderr);

@@ -14,10 +14,16 @@ struct pause {
 	struct target *target; /* set by the owner, the rest zero */
 	struct guard guard;
 	int64_t since_usec; /* of the monotonic clock; 0: the VM runs */
+	int64_t total_usec; /* of all pauses that have ended */
 };
 
-/* Errors: -EALREADY when the VM did not run (it is left so, and is not to be resumed), the
- * monitor's. */
+/* Of all pauses of one owner together, so that many short ones make no long one. */
+#define PAUSE_TOTAL_USEC_MAX (5 * INT64_C(1000000))
+
+/* Whether the VM runs; -EALREADY. */
+int pause_check(const struct pause *pause, struct error *err);
+/* Nothing when it is paused by us already. Errors: -EDQUOT; -EALREADY when the VM did not run (it
+ * is left so, and is not to be resumed), the monitor's. */
 int pause_begin(struct pause *pause, struct error *err);
 /* Does nothing when it was not paused by us. */
 int pause_end(struct pause *pause, struct error *err);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* atom-vmi snapshot VM: saves the guest's memory. Nothing of it is parsed, so there is no child. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "introspect/dump.h"
 #include "terminal/terminal.h"
 #include "vmi/command.h"
+#include "vmi/outfile.h"
 #include "vmi/pause.h"
 
 enum { PIECE = 1 << 20, PAGE = 4096 };
@@ -126,29 +126,26 @@ static int copy_paused(struct target *target, int fd, bool is_raw, uint64_t *ret
 static int save(const struct target_options *options, const char *path, bool is_raw, bool pause)
 {
 	struct error err = ERROR_INIT;
+	struct outfile file;
 	struct target target;
 	uint64_t size = 0;
 	int64_t started_usec;
-	int fd, r = target_open(options, &target, &err);
+	int r = target_open(options, &target, &err);
 
 	if (r < 0)
 		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
 	started_usec = clock_mono_usec();
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		r = error_set_errno(&err, -errno, "%s", path);
-	else if (pause)
-		r = copy_paused(&target, fd, is_raw, &size, &err);
-	else
-		r = copy_all(target.memory, fd, is_raw, &size, &err);
-	if (fd >= 0 && close(fd) < 0 && r == 0)
-		r = error_set_errno(&err, -errno, "%s", path);
-	target_close(&target);
-	if (r < 0) {
-		if (fd >= 0)
-			(void)unlink(path); /* half an image is of no use */
-		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
+	r = outfile_open(path, &file, &err);
+	if (r == 0) {
+		r = pause ? copy_paused(&target, file.fd, is_raw, &size, &err)
+			  : copy_all(target.memory, file.fd, is_raw, &size, &err);
+		if (r == 0)
+			r = outfile_commit(&file, &err);
+		outfile_discard(&file);
 	}
+	target_close(&target);
+	if (r < 0)
+		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
 	printf("%s: %" PRIu64 " MiB in %.2f s, the VM %s\n", path, size >> 20,
 	       (double)(clock_mono_usec() - started_usec) / (double)USEC_PER_SEC,
 	       pause ? "paused" : "running");

@@ -2,7 +2,6 @@
 /* atom-vmi isf VM: the symbol file, made in the confined child, packed and written by the parent.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <lzma.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "base/clock.h"
 #include "terminal/terminal.h"
 #include "vmi/command.h"
+#include "vmi/outfile.h"
 
 enum { PRESET = 3, OUT_SIZE = 64 << 10 };
 #define ISF_SIZE_MAX (UINT64_C(512) << 20)
@@ -85,31 +85,37 @@ static bool ends_with(const char *text, const char *end)
 	return size > end_size && strcmp(text + size - end_size, end) == 0;
 }
 
+static int fill_file(struct command *command, struct file_writer *writer)
+{
+	int status;
+
+	command->job.take_data = take_piece;
+	command->job.userdata = writer;
+	status = command_run(command, NULL);
+	command->job.userdata = NULL;
+	if (status == EXIT_OK && writer->is_packed && pack(writer, NULL, 0, LZMA_FINISH) < 0)
+		return terminal_fail(EXIT_FAILED, "packing the symbol file failed");
+	return status;
+}
+
 static int write_file(struct command *command, const char *path)
 {
 	struct file_writer writer = {.packer = LZMA_STREAM_INIT,
 				     .is_packed = ends_with(path, ".xz")};
-	int status, r = 0;
+	struct error err = ERROR_INIT;
+	struct outfile file;
+	int status = EXIT_FAILED;
 
-	writer.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (writer.fd < 0)
-		return terminal_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
-	if (writer.is_packed &&
-	    lzma_easy_encoder(&writer.packer, PRESET, LZMA_CHECK_CRC64) != LZMA_OK)
-		r = -ENOMEM;
-	command->job.take_data = take_piece;
-	command->job.userdata = &writer;
-	status = r < 0 ? EXIT_FAILED : command_run(command, NULL);
-	command->job.userdata = NULL;
-	if (status == EXIT_OK && writer.is_packed)
-		r = pack(&writer, NULL, 0, LZMA_FINISH);
+	if (outfile_open(path, &file, &err) < 0)
+		return terminal_fail(EXIT_FAILED, "%s", err.text);
+	writer.fd = file.fd;
+	if (!writer.is_packed ||
+	    lzma_easy_encoder(&writer.packer, PRESET, LZMA_CHECK_CRC64) == LZMA_OK)
+		status = fill_file(command, &writer);
 	lzma_end(&writer.packer);
-	if (close(writer.fd) < 0 && r == 0)
-		r = -errno;
-	if (r < 0)
-		status = terminal_fail(EXIT_FAILED, "%s: %s", path, strerror(-r));
-	if (status != EXIT_OK)
-		(void)unlink(path); /* half a file is of no use */
+	if (status == EXIT_OK && outfile_commit(&file, &err) < 0)
+		status = terminal_fail(EXIT_FAILED, "%s", err.text);
+	outfile_discard(&file);
 	return status;
 }
 

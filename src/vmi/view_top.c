@@ -11,7 +11,7 @@
 #include "vmi/view.h"
 
 struct sample {
-	struct task_list tasks;
+	struct task_list tasks;     /* by pid */
 	struct socket_list sockets; /* by address once sorted */
 	int64_t taken_usec;
 };
@@ -20,6 +20,21 @@ static void sample_deinit(struct sample *sample)
 {
 	task_list_deinit(&sample->tasks);
 	socket_list_deinit(&sample->sockets);
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct task *left = a, *right = b;
+
+	return (left->pid > right->pid) - (left->pid < right->pid);
+}
+
+/* NULL: it was not there. */
+static const struct task *find_task(const struct sample *sample, uint32_t pid)
+{
+	struct task wanted = {.pid = pid};
+
+	return bsearch(&wanted, sample->tasks.tasks, sample->tasks.count, sizeof(wanted), by_pid);
 }
 
 /* Takes the session's list of processes: the next one is to be read anew. */
@@ -39,6 +54,7 @@ static int take_sample(struct session *session, struct sample *sample, struct er
 	if (r == 0) {
 		sample->tasks = session->tasks;
 		session->has_tasks = false;
+		qsort(sample->tasks.tasks, sample->tasks.count, sizeof(struct task), by_pid);
 	}
 	return r;
 }
@@ -182,8 +198,9 @@ static int find_peers(const struct sample *before, const struct sample *after, s
 
 struct usage {
 	const struct task *task;
-	double cpu_percent, read_rate, write_rate, received_rate, sent_rate;
-	uint64_t connections, opened;
+	double cpu_percent, children_percent, read_rate, write_rate, received_rate, sent_rate;
+	uint64_t connections, opened,
+		ended_nsec; /* ended_nsec: of children, until the first sample */
 	bool is_new;
 };
 
@@ -195,7 +212,7 @@ static double rate(uint64_t after, uint64_t before, double seconds)
 static struct usage usage_of(const struct task *task, const struct sample *before, double seconds)
 {
 	static const struct task none;
-	const struct task *earlier = task_list_find(&before->tasks, task->pid);
+	const struct task *earlier = find_task(before, task->pid);
 	bool is_new = !earlier || earlier->start_nsec != task->start_nsec;
 
 	if (is_new)
@@ -207,6 +224,32 @@ static struct usage usage_of(const struct task *task, const struct sample *befor
 		.write_rate = rate(task->write_bytes, earlier->write_bytes, seconds),
 		.is_new = is_new,
 	};
+}
+
+/* What children used that have ended in between: a script that starts one short command after the
+ * other uses nothing itself. A child that had been there before brings its whole life with it, of
+ * which only the end counts. */
+static void add_children(struct usage *usages, const struct sample *before,
+			 const struct sample *after, double seconds)
+{
+	const struct task *first = after->tasks.tasks;
+
+	for (size_t i = 0; i < before->tasks.count; i++) {
+		const struct task *child = &before->tasks.tasks[i];
+		const struct task *now = find_task(after, child->pid);
+		const struct task *parent = find_task(after, child->parent_pid);
+
+		if (parent && (!now || now->start_nsec != child->start_nsec))
+			usages[parent - first].ended_nsec +=
+				child->runtime_nsec + child->children_nsec;
+	}
+	for (size_t i = 0; i < after->tasks.count; i++) {
+		const struct task *earlier = find_task(before, first[i].pid);
+		uint64_t was = usages[i].is_new || !earlier ? 0 : earlier->children_nsec;
+
+		usages[i].children_percent =
+			1e-7 * rate(first[i].children_nsec, was + usages[i].ended_nsec, seconds);
+	}
 }
 
 static void add_peers(struct usage *usage, const struct peers *peers, double seconds)
@@ -241,6 +284,7 @@ static void put_usage(struct session *session, const struct usage *usage)
 	report_number(report, usage->task->uid);
 	report_text(report, usage->task->comm);
 	report_real(report, usage->cpu_percent);
+	report_real(report, usage->children_percent);
 	report_number(report, (uint64_t)usage->read_rate);
 	report_number(report, (uint64_t)usage->write_rate);
 	report_number(report, usage->connections);
@@ -259,6 +303,7 @@ static int put_usages(struct session *session, const struct sample *before,
 		{"uid", REPORT_COUNT},
 		{"command", REPORT_TEXT},
 		{"cpu_percent", REPORT_REAL},
+		{"children_cpu_percent", REPORT_REAL},
 		{"read_per_sec", REPORT_BYTES},
 		{"write_per_sec", REPORT_BYTES},
 		{"connections", REPORT_COUNT},
@@ -276,6 +321,7 @@ static int put_usages(struct session *session, const struct sample *before,
 		usages[i] = usage_of(&after->tasks.tasks[i], before, seconds);
 		add_peers(&usages[i], peers, seconds);
 	}
+	add_children(usages, before, after, seconds);
 	qsort(usages, after->tasks.count, sizeof(*usages), by_cpu);
 	VIEW_TABLE(session, "top", columns);
 	for (size_t i = 0; i < after->tasks.count; i++)
@@ -326,8 +372,8 @@ static void put_peers(struct session *session, const struct sample *after,
 	VIEW_TABLE(session, "peers", columns);
 	for (size_t i = 0; i < peers->count; i++)
 		if (view_wants(session, peers->peers[i].pid))
-			put_peer(session, &peers->peers[i],
-				 task_list_find(&after->tasks, peers->peers[i].pid), seconds);
+			put_peer(session, &peers->peers[i], find_task(after, peers->peers[i].pid),
+				 seconds);
 }
 
 int view_top(struct session *session, struct error *err)

@@ -6,6 +6,7 @@ Victims that run, sleep in each of the usual ways, have threads, are stopped; wa
 as fast as it can; what becomes of a paused VM whose atom-vmi is killed. Whether a victim died, and that nothing else did, the
 witness inside says; its kernel's log must stay clean. Two guests, or with --all the whole matrix of kernels and memories."""
 import argparse
+import glob
 import os
 import signal
 import subprocess
@@ -175,11 +176,12 @@ def check_guard(world):
     for _ in range(5):
         saving = subprocess.Popen([world.program.path, "snapshot", "--qmp", world.guest.qmp, "--output", image, "--pause"],
                                   stdout=subprocess.DEVNULL)
-        wait_for(lambda: os.path.exists(image) and os.path.getsize(image) > 1 << 20, 20, "the saving begins")
+        wait_for(lambda: any(os.path.getsize(path) > 1 << 20 for path in glob.glob(image + ".*")), 20, "the saving begins")
         saving.kill()
         paused += saving.wait() != 0
         wait_for(lambda: status() == "running", 20, "the guard resumes it")
-        os.unlink(image)
+        for path in glob.glob(image + "*"):
+            os.unlink(path)
     assert paused > 0, "it was never caught while it paused the VM"
     assert world.ask("alive", 1)["exists"]
     return f"{paused} of 5 caught in the pause"
