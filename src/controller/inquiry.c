@@ -32,8 +32,8 @@ struct inquiry {
 	struct vm_uuid uuid;
 	char vm[VM_UUID_TEXT_SIZE]; /* the UUID as text: VMs come and go */
 	char node[BUS_NAME_MAX + 1];
-	struct bus_peer *peer; /* that it was sent to; only compared */
-	int64_t give_up_usec;  /* monotonic */
+	bool is_sent;         /* on the node's present connection */
+	int64_t give_up_usec; /* monotonic */
 	struct playbook_metric metrics[WIRE_ABNORMAL_MAX];
 	double stddevs[WIRE_ABNORMAL_MAX];
 	size_t metric_count;
@@ -226,7 +226,7 @@ static int send_inquiry(struct inquiry *inquiry, const struct settings *settings
 		log_warning("asking node %s: %s", inquiry->node, error_text(&err, r));
 		return r;
 	}
-	inquiry->peer = peer;
+	inquiry->is_sent = true;
 	inquiry->give_up_usec =
 		clock_mono_usec() + settings->sample_usec + BUDGET_USEC + PATIENCE_USEC;
 	return 0;
@@ -410,13 +410,41 @@ static void look_across(struct controller *controller, struct alarm *alarm)
 		(void)json_object_set_new(alarm->evidence, "across", across);
 }
 
+/* Of a VM that was only checked: whether it shows what the other one showed, by the strongest
+ * suspect's name there. Returns the sentence, owned; NULL when it does not. */
+static char *compare_alike(const struct inquiry *inquiry, const json_t *found)
+{
+	const struct alarm *alarm = alarm_of(inquiry);
+	const json_t *list = alarm ? json_object_get(alarm->evidence, "introspection") : NULL;
+	const json_t *entry = list ? entry_of(list, inquiry->vm) : NULL, *first, *suspect;
+	const char *wanted = "";
+	char *text = NULL;
+	size_t i;
+
+	json_array_foreach(list, i, first) if (entry && strcmp(text_of(first, "vm"),
+							       text_of(entry, "alike")) == 0)
+		wanted = text_of(json_array_get(json_object_get(first, "suspects"), 0), "command");
+	json_array_foreach(json_object_get(found, "suspects"), i, suspect)
+	{
+		if (!*wanted || strcmp(text_of(suspect, "command"), wanted) != 0)
+			continue;
+		if (asprintf(&text, "shows what %s showed: %s (pid %lld)", text_of(entry, "alike"),
+			     wanted,
+			     (long long)json_integer_value(json_object_get(suspect, "pid"))) < 0)
+			return NULL;
+		return text;
+	}
+	return NULL;
+}
+
 static void take_report(struct controller *controller, const struct inquiry *inquiry,
 			const struct report *report, const char *reason)
 {
 	struct suspect_context context = {inquiry->metrics, inquiry->metric_count,
 					  inquiry->onset_usec, controller->settings.sample_usec};
 	json_t *found = suspects_find(report, &context);
-	cleanup(free) char *summary = found ? suspects_summarise(found) : NULL;
+	cleanup(free) char *same = found ? compare_alike(inquiry, found) : NULL;
+	cleanup(free) char *summary = same ? keep(same) : found ? suspects_summarise(found) : NULL;
 	cleanup(free) char *text = NULL;
 
 	if (asprintf(&text, "%s: %s%s%s", name_of(controller, inquiry),
@@ -457,6 +485,13 @@ static void take_answer(struct controller *controller, const struct inquiry *inq
 		    "not looked", text, NULL);
 }
 
+void inquiries_lost(struct inquiries *inquiries, const struct node *node)
+{
+	for (size_t i = 0; i < inquiries->count; i++)
+		if (strcmp(inquiries->pending[i]->node, node->name) == 0)
+			inquiries->pending[i]->is_sent = false;
+}
+
 int inquiries_take(struct controller *controller, const struct node *node,
 		   const struct wire_findings *findings, struct error *err)
 {
@@ -484,7 +519,7 @@ static bool is_busy(const struct inquiries *inquiries, const struct node *node)
 	size_t sent = 0;
 
 	for (size_t i = 0; i < inquiries->count; i++)
-		sent += inquiries->pending[i]->peer == node->peer &&
+		sent += inquiries->pending[i]->is_sent &&
 			strcmp(inquiries->pending[i]->node, node->name) == 0;
 	return sent >= SENT_MAX;
 }
@@ -496,7 +531,7 @@ static bool attend(struct controller *controller, struct inquiry *inquiry)
 
 	if (clock_mono_usec() > inquiry->give_up_usec)
 		return false;
-	if (node && node->peer && node->state == NODE_CONNECTED && inquiry->peer != node->peer &&
+	if (node && node->peer && node->state == NODE_CONNECTED && !inquiry->is_sent &&
 	    !is_busy(&controller->inquiries, node))
 		(void)send_inquiry(inquiry, &controller->settings, node->peer); /* or later */
 	return true;
@@ -517,9 +552,11 @@ void inquiries_follow(struct controller *controller)
 
 		if (attend(controller, inquiries->pending[i]))
 			continue;
-		(void)snprintf(text, sizeof(text), "%s: node %s has not answered in time",
+		(void)snprintf(text, sizeof(text), "%s: node %s %s",
 			       name_of(controller, inquiries->pending[i]),
-			       inquiries->pending[i]->node);
+			       inquiries->pending[i]->node,
+			       inquiries->pending[i]->is_sent ? "has not answered in time"
+							      : "could not be asked in time");
 		inquiries->failed++;
 		note_answer(controller, inquiries->pending[i], "failed", "not looked", text, NULL);
 		drop(inquiries, i);

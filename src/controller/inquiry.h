@@ -35,6 +35,9 @@ void inquiries_deinit(struct inquiries *inquiries);
  * connection may have lost, gives up what is over. To be called after rows and now and then. */
 void inquiries_follow(struct controller *controller);
 
+/* The node's connection has ended: what it has not answered is to be sent again. */
+void inquiries_lost(struct inquiries *inquiries, const struct node *node);
+
 /* An answer. -EPROTO when the node answers for another one's VM. An answer that nobody waits for
  * any more is passed over. */
 int inquiries_take(struct controller *controller, const struct node *node,

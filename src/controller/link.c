@@ -97,12 +97,14 @@ void link_watch(struct controller *controller)
 
 static void on_closed(void *userdata, struct bus_peer *peer)
 {
+	struct controller *controller = userdata;
 	struct node *node = bus_peer_userdata(peer);
 
 	if (!node || node->peer != peer)
 		return;
 	log_info("node %s has disconnected", node->name);
 	node->peer = NULL;
+	inquiries_lost(&controller->inquiries, node);
 	node->bytes += bus_peer_bytes_received(peer);
 	set_state(node, NODE_DISCONNECTED);
 }

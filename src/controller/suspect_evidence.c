@@ -196,9 +196,9 @@ static void weigh_rate(struct process *process, enum evidence evidence, double r
 
 static void weigh_usage(const struct facts *facts, struct process *process)
 {
-	double cpu, rate;
+	double children, cpu = suspect_cpu(facts, process, &children), rate;
 
-	if (facts->cpu_up && suspect_number(facts, process, FIELD_CPU_PERCENT, &cpu) && cpu >= 5)
+	if (facts->cpu_up && cpu >= 5)
 		bear(process, EVIDENCE_CPU,
 		     0.8 * fmax(share(cpu, facts->cpu) * fmin(cpu / 10, 1),
 				0.6 * fmin(cpu / 100, 1)),

@@ -34,6 +34,7 @@ static const struct {
 	[FIELD_START_NSEC] = {"start_nsec", VALUE_NUMBER},
 	[FIELD_KERNEL] = {"kernel", VALUE_NUMBER},
 	[FIELD_CPU_PERCENT] = {"cpu_percent", VALUE_REAL},
+	[FIELD_CHILDREN_CPU_PERCENT] = {"children_cpu_percent", VALUE_REAL},
 	[FIELD_READ_PER_SEC] = {"read_per_sec", VALUE_NUMBER},
 	[FIELD_WRITE_PER_SEC] = {"write_per_sec", VALUE_NUMBER},
 	[FIELD_RECEIVED_PER_SEC] = {"received_per_sec", VALUE_NUMBER},
@@ -262,6 +263,16 @@ static int by_pid(const void *key, const void *member)
 	return (pid > process->pid) - (pid < process->pid);
 }
 
+double suspect_cpu(const struct facts *facts, const struct process *process, double *ret_children)
+{
+	double own = 0;
+
+	*ret_children = 0;
+	(void)suspect_number(facts, process, FIELD_CPU_PERCENT, &own); /* or 0 */
+	(void)suspect_number(facts, process, FIELD_CHILDREN_CPU_PERCENT, ret_children);
+	return own + *ret_children;
+}
+
 struct process *suspect_find_process(const struct facts *facts, double pid)
 {
 	uint32_t key;
@@ -334,7 +345,9 @@ static void add_usage(struct facts *facts)
 
 		if (row == NO_PLACE)
 			continue;
-		facts->cpu += suspect_number_or_0(facts, TABLE_TOP, row, FIELD_CPU_PERCENT);
+		facts->cpu +=
+			suspect_number_or_0(facts, TABLE_TOP, row, FIELD_CPU_PERCENT) +
+			suspect_number_or_0(facts, TABLE_TOP, row, FIELD_CHILDREN_CPU_PERCENT);
 		facts->read_rate += suspect_number_or_0(facts, TABLE_TOP, row, FIELD_READ_PER_SEC);
 		facts->write_rate +=
 			suspect_number_or_0(facts, TABLE_TOP, row, FIELD_WRITE_PER_SEC);

@@ -34,6 +34,7 @@ enum field {
 	FIELD_START_NSEC,
 	FIELD_KERNEL,
 	FIELD_CPU_PERCENT,
+	FIELD_CHILDREN_CPU_PERCENT,
 	FIELD_READ_PER_SEC,
 	FIELD_WRITE_PER_SEC,
 	FIELD_RECEIVED_PER_SEC,
@@ -164,6 +165,9 @@ bool suspect_number(const struct facts *facts, const struct process *process, en
 		    double *ret_value);
 bool suspect_text(const struct facts *facts, const struct process *process, enum field field,
 		  struct span *ret_text);
+/* Percent of a CPU that it and its children that have ended used; `ret_children`: the latter alone.
+ */
+double suspect_cpu(const struct facts *facts, const struct process *process, double *ret_children);
 struct process *suspect_find_process(const struct facts *facts, double pid);
 bool suspect_is_kernel(const struct facts *facts, const struct process *process);
 /* "10.0.0.9:80", "[fe80::1]:22" into both parts; an IPv4 address in IPv6's clothes is shown as

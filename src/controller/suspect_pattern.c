@@ -4,6 +4,7 @@
  * was seen, since a backup, a load test or a database looks the same.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -138,16 +139,26 @@ static int find_floods(const struct facts *facts, json_t *patterns)
 
 /* Being flooded: the sockets of this VM are taken */
 
+/* Connections that a process holds: what a server closed stays for a minute, and takes nothing. */
+static double held_of(const struct target *target)
+{
+	return target->connections - fmin(target->unheld, target->connections);
+}
+
 static int find_taken(const struct facts *facts, json_t *patterns)
 {
+	double held = 0;
+
+	for (size_t i = 0; i < facts->target_count; i++)
+		held += held_of(&facts->targets[i]);
 	for (size_t i = 0; facts->network && i < facts->target_count; i++) {
 		const struct target *target = &facts->targets[i];
 		char text[TEXT_REASON_SIZE];
 
-		if (!first_of(facts, target)->is_incoming || target->connections < FLOOD_LEAST ||
-		    target->connections < flood_share * facts->connections)
+		if (!first_of(facts, target)->is_incoming || held_of(target) < FLOOD_LEAST ||
+		    held_of(target) < flood_share * held)
 			continue;
-		suspect_tell_held(facts, first_of(facts, target), target->connections, text);
+		suspect_tell_held(facts, first_of(facts, target), held_of(target), text);
 		return add(patterns, "possible denial of service", text, first_of(facts, target));
 	}
 	return 0;

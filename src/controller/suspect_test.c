@@ -411,6 +411,44 @@ static void test_suspects_sockets_taken(void)
 		     "128 may");
 }
 
+/* A script that starts one short command after the other uses nothing itself. */
+static void test_suspects_cpu_of_ended_children(void)
+{
+	static const struct report_column columns[] = {{"pid", REPORT_COUNT},
+						       {"cpu_percent", REPORT_REAL},
+						       {"children_cpu_percent", REPORT_REAL}};
+	cleanup(report_free) struct report *report = report_new();
+	cleanup(json_decref) json_t *found = NULL;
+
+	ordinary(report);
+	ps(report, 300, 101, "script", -10);
+	TABLE(report, "top", columns);
+	report_number(report, 300);
+	report_real(report, 4);
+	report_real(report, 56);
+	report_number(report, 101);
+	report_real(report, 20);
+	report_unknown(report);
+	found = find(report, cpu_up, 1);
+	check_string(text(at(found, "suspects", 0), "command"), "script");
+	check_string(reason(found, 0, 0), "60 % of a CPU (56 % by children that ended meanwhile), "
+					  "75 % of what this VM uses");
+}
+
+/* What a server closed stays in TIME_WAIT for a minute, of nobody, and takes no socket. */
+static void test_suspects_time_wait_is_no_denial(void)
+{
+	cleanup(report_free) struct report *report = report_new();
+	cleanup(json_decref) json_t *found = NULL;
+
+	ordinary(report);
+	begin_peers(report);
+	peer(report, 0, "in", "203.0.113.5", 80, 340, 6, 10);
+	peer(report, 101, "in", "203.0.113.5", 80, 2, 2, 10);
+	found = find(report, network_up, 1);
+	check_int(size_of(found, "patterns"), 0);
+}
+
 static void test_suspects_cpu(void)
 {
 	cleanup(report_free) struct report *report = report_new();
@@ -888,7 +926,8 @@ static void test_suspect_clean_cuts_whole_characters(void)
 TEST_MAIN(TEST(test_suspects_flood), TEST(test_suspects_flood_pattern_peers_and_addresses),
 	  TEST(test_suspects_flood_without_top), TEST(test_suspects_flood_of_nobody),
 	  TEST(test_suspects_flood_by_children), TEST(test_suspects_sockets_taken),
-	  TEST(test_suspects_cpu), TEST(test_suspects_cpu_not_asked),
+	  TEST(test_suspects_cpu), TEST(test_suspects_cpu_of_ended_children),
+	  TEST(test_suspects_time_wait_is_no_denial), TEST(test_suspects_cpu_not_asked),
 	  TEST(test_suspects_kernel_thread_needs_strong_evidence), TEST(test_suspects_files),
 	  TEST(test_suspects_hidden), TEST(test_suspects_executables),
 	  TEST(test_suspects_of_an_ordinary_vm), TEST(test_suspects_of_an_empty_report),

@@ -263,11 +263,14 @@ static void tell_hiding(const struct facts *facts, const struct process *process
 static void tell_cpu(const struct facts *facts, const struct process *process,
 		     char text[TEXT_REASON_SIZE])
 {
-	double cpu = 0;
+	double children, cpu = suspect_cpu(facts, process, &children);
+	char whose[64] = "";
 
-	(void)suspect_number(facts, process, FIELD_CPU_PERCENT, &cpu); /* it was known */
-	(void)snprintf(text, TEXT_REASON_SIZE, "%.0f %% of a CPU, %.0f %% of what this VM uses",
-		       cpu, percent(cpu, facts->cpu));
+	if (children >= 1)
+		(void)snprintf(whose, sizeof(whose), " (%.0f %% by children that ended meanwhile)",
+			       fmin(children, 1e6));
+	(void)snprintf(text, TEXT_REASON_SIZE, "%.0f %% of a CPU%s, %.0f %% of what this VM uses",
+		       cpu, whose, percent(cpu, facts->cpu));
 }
 
 void suspect_tell(const struct facts *facts, const struct process *process, enum evidence evidence,

@@ -304,6 +304,32 @@ def first_packet(folder, seconds):
     raise DemoError("the flood did not reach its target")
 
 
+def wait_for_looks(atom, screen, number, seconds):
+    """Until the VMs that the alarm names were looked into; returns the alarm, and the instant of the first suspect."""
+    deadline = time.monotonic() + seconds
+    while True:
+        detail = atom.get(f"/api/v1/alarms/{number}")
+        looks = detail.get("introspection", [])
+        if time.monotonic() > deadline or (len(looks) >= len(FLOODERS) and all(look["state"] != "asked" for look in looks)):
+            break
+        group = atom.group()
+        if group:
+            screen.progress(f"{group_line(group)}  looking into {', '.join(look['vm'] for look in looks)}")
+        time.sleep(0.25)
+    named = [epoch_seconds(look["answered"]) for look in looks if look.get("suspects")]
+    return detail, min(named, default=None)
+
+
+def judge_looks(detail, screen):
+    """Whether the flooding script was named inside a flooding VM."""
+    for look in detail.get("introspection", []):
+        commands = [suspect["command"] for suspect in look.get("suspects", [])[:5]]
+        if look["vm"] in FLOODERS and "atom-flood" in commands:
+            return True
+    screen.say("WRONG: the flooding process is not among the first suspects")
+    return False
+
+
 def show_alarm(atom, screen, alarm):
     screen.say(f"ALARM {alarm['id']}: {alarm['summary']}")
     screen.block(atom.command("alarm", "show", str(alarm["id"])))
@@ -352,9 +378,10 @@ def run_guests(options, folder, screen):
         alarm = watch_for_alarm(atom, screen, since, 30)
         seen = time.time()
         time.sleep(3)  # a few more rows make the names firm
-        detail = atom.get(f"/api/v1/alarms/{alarm['id']}")
+        detail, named = wait_for_looks(atom, screen, alarm["id"], 15)
         show_alarm(atom, screen, detail)
         good = judge(detail, screen)
+        good = judge_looks(detail, screen) and good
         screen.say("waiting for the flood to stop and the alarm to clear "
                    f"(about {FLOOD_SECONDS + 5} s) ...")
         cleared = watch_for_clear(atom, screen, alarm["id"], FLOOD_SECONDS + 60)
@@ -364,6 +391,7 @@ def run_guests(options, folder, screen):
             "first flood packet to onset row":
                 f"{epoch_seconds(alarm['opened']) - first:.1f} s",
             "first flood packet to the alarm seen here": f"{seen - first:.1f} s",
+            "first flood packet to the first suspect": f"{named - first:.1f} s" if named else "-",
             "named": "; ".join(f"{c['vm']} {c['metric']} {c['direction']}"
                                for c in abnormal_columns(detail))})
         return good and cleared["state"] == "cleared"
