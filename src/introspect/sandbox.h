@@ -23,8 +23,9 @@ struct sandbox_limits {
  * rlimits and installs the seccomp filter, of which a violation kills the process with SIGSYS.
  * ret_landlock (may be NULL) tells whether Landlock took hold. Anything but Landlock and the
  * namespace that cannot be had is an error, after which the process has to end.
- * Libc is not to open anything later: no local time, no locales. The process ends by _exit(), since
- * the leak check that a sanitizer makes in exit() would start a thread. */
+ * It is killed when its parent ends. Libc is not to open anything later: no local time, no locales.
+ * The process ends by _exit(), since the leak check that a sanitizer makes in exit() would start a
+ * thread. */
 int sandbox_enter(const int *keep, size_t keep_count, const struct sandbox_limits *limits,
 		  int *ret_landlock, struct error *err);
 
