@@ -340,7 +340,8 @@ def closing(atom, screen, folder, facts):
     screen.say("what ATOM knew, and what it cost:")
     screen.block(atom.command("metric", "vm2"))
     screen.say(f"samples {status['samples']}, values sent {status['values_received']}, saved "
-               f"{status['values_saved_percent']:.1f} %, {status['bytes_received']} bytes in all")
+               f"{status['values_saved_percent']:.1f} %, "
+               f"{status['bytes_received']} bytes in all, looks included")
     for name, value in facts.items():
         screen.say(f"{name}: {value}")
     screen.say(f"logs: {atom.log}; store: {os.path.join(folder, 'atom.db')}")
