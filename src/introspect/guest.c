@@ -34,22 +34,11 @@ int guest_translate(const struct guest *guest, uint64_t va, uint64_t *ret_gpa, u
 
 int guest_read(const struct guest *guest, uint64_t va, void *buffer, size_t size)
 {
-	while (size > 0) {
-		uint64_t gpa, left;
-		int r = guest_translate(guest, va, &gpa, &left);
+	uint64_t gpa, left;
 
-		if (r < 0)
-			return r;
-		if (left > size)
-			left = size;
-		r = memory_read(guest->memory, gpa, buffer, left);
-		if (r < 0)
-			return r;
-		va += left;
-		buffer = (char *)buffer + left;
-		size -= left;
-	}
-	return 0;
+	if (guest_translate(guest, va, &gpa, &left) == 0 && left >= size)
+		return memory_read(guest->memory, gpa, buffer, size);
+	return paging_read(&guest->kernel, va, buffer, size);
 }
 
 int guest_read64(const struct guest *guest, uint64_t va, uint64_t *ret_value)
