@@ -87,9 +87,9 @@ def test_vms_that_go_alike_are_only_checked(world):
     found = wait_for(lambda: answered(world, 2), 40, "two answers")
     assert {look["vm"] for look in found} == {"vm2", "vm3"}, found
     second = next((look for look in found if look.get("alike")), None)
-    if second:  # both were named with the same metrics
-        assert second["views"] == ["top"], second
-        assert second["suspects"][0]["command"] == "ab", second
+    assert second, found
+    assert second["views"] == ["top"], second
+    assert second["suspects"][0]["command"] == "ab", second
 
 
 def test_policy_refuses(world):
@@ -113,8 +113,8 @@ def test_a_killed_node_is_asked_again(world):
     stand_in(world, tables=FLOOD)
     world.start_node("host-a", make_trace(world.path("again.csv"), 600, change=flood(("vm2",))), extra=extra)
     look = wait_for(lambda: answered(world), 40, "an answer")[0]
-    assert look["state"] in ("done", "failed"), look
-    assert len(calls(world)) >= 2 or look["state"] == "failed", (calls(world), look)
+    assert look["state"] == "done", look
+    assert len(calls(world)) >= 2, calls(world)
 
 
 def test_a_killed_controller_asks_again(world):
