@@ -149,15 +149,22 @@ static void take_metrics(struct inquiry *inquiry, const json_t *columns)
 					 inquiry->metrics[i].change > 0 ? "up" : "down");
 }
 
-/* Another VM of the alarm with the same pattern. NULL: none. */
+/* Another VM of the alarm with the same pattern, which is being looked into or has told something.
+ * NULL: none. */
 static const json_t *find_alike(const json_t *list, const struct inquiry *inquiry)
 {
 	const json_t *entry;
 	size_t i;
 
-	json_array_foreach(list, i,
-			   entry) if (strcmp(text_of(entry, "pattern"), inquiry->pattern) == 0 &&
-				      !json_object_get(entry, "alike")) return entry;
+	json_array_foreach(list, i, entry)
+	{
+		const char *state = text_of(entry, "state");
+
+		if (strcmp(text_of(entry, "pattern"), inquiry->pattern) == 0 &&
+		    !json_object_get(entry, "alike") &&
+		    (strcmp(state, "asked") == 0 || strcmp(state, "done") == 0))
+			return entry;
+	}
 	return NULL;
 }
 
@@ -180,7 +187,8 @@ static json_t *describe(const struct inquiry *inquiry, const struct vm *vm, cons
 static void note_asked(struct controller *controller, const struct alarm *alarm,
 		       const struct inquiry *inquiry, const struct vm *vm, const json_t *alike)
 {
-	char text[1024], views[PLAYBOOK_VIEWS_MAX * (PLAYBOOK_VIEW_SIZE + 2)] = "";
+	char text[4 * WIRE_NAME_MAX + 1024],
+		views[PLAYBOOK_VIEWS_MAX * (PLAYBOOK_VIEW_SIZE + 2)] = "";
 
 	for (size_t i = 0; i < inquiry->view_count; i++)
 		(void)snprintf(views + strlen(views), sizeof(views) - strlen(views), "%s%s",
@@ -272,8 +280,6 @@ static void ask_about(struct controller *controller, struct alarm *alarm, const 
 		free(inquiry);
 		return;
 	}
-	if (alike && strcmp(text_of(alike, "state"), "done") != 0)
-		alike = NULL; /* it told nothing that could be checked for */
 	choose_views(inquiries, inquiry, alike);
 	entry = inquiry->view_count ? describe(inquiry, vm, alike) : NULL;
 	if (!entry || json_array_append_new(list, entry) < 0) {
@@ -299,10 +305,11 @@ static void follow_alarm(struct controller *controller, struct alarm *alarm)
 	json_array_foreach(columns, i, column)
 	{
 		const char *uuid = text_of(column, "uuid");
-		const json_t *entry = entry_of(list, uuid);
+		const json_t *entry;
 
 		if (!json_is_true(json_object_get(column, "abnormal")) || !*uuid)
 			continue;
+		entry = entry_of(list, uuid);
 		if (entry && strcmp(text_of(entry, "state"), "asked") == 0 &&
 		    !is_pending(inquiries, alarm->id, uuid)) {
 			size_t place = 0;
@@ -385,6 +392,21 @@ static void gather(const struct alarm *alarm, struct looks *looks)
 	}
 }
 
+/* Whether the pattern was told before, of the same VMs: its numbers may have changed since. */
+static bool is_told(const json_t *before, const json_t *pattern)
+{
+	const json_t *told;
+	size_t i;
+
+	json_array_foreach(before, i, told)
+	{
+		if (strcmp(text_of(told, "name"), text_of(pattern, "name")) == 0 &&
+		    json_equal(json_object_get(told, "vms"), json_object_get(pattern, "vms")))
+			return true;
+	}
+	return false;
+}
+
 static void look_across(struct controller *controller, struct alarm *alarm)
 {
 	cleanup(free) struct looks *looks = calloc(1, sizeof(*looks));
@@ -400,9 +422,8 @@ static void look_across(struct controller *controller, struct alarm *alarm)
 	{
 		cleanup(free) char *text = NULL;
 
-		if (i < json_array_size(before) ||
-		    asprintf(&text, "%s: %s", text_of(pattern, "name"), text_of(pattern, "text")) <
-			    0)
+		if (is_told(before, pattern) || asprintf(&text, "%s: %s", text_of(pattern, "name"),
+							 text_of(pattern, "text")) < 0)
 			continue;
 		history_event(controller->history, alarm->id, clock_wall_usec(), "pattern", text);
 	}
@@ -464,14 +485,14 @@ static void take_answer(struct controller *controller, const struct inquiry *inq
 	struct inquiries *inquiries = &controller->inquiries;
 	struct error err = ERROR_INIT;
 	struct report *report = NULL;
-	char text[512];
+	char text[2 * WIRE_NAME_MAX + 64];
 	int r = findings->status == WIRE_FINDINGS_DONE
 			? report_decode(findings->report, findings->report_size, &report, &err)
 			: -ENODATA;
 
-	inquiries->answered++;
 	inquiries->refused += findings->status == WIRE_FINDINGS_REFUSED;
-	inquiries->failed += findings->status == WIRE_FINDINGS_FAILED;
+	inquiries->failed += findings->status == WIRE_FINDINGS_FAILED ||
+			     (findings->status == WIRE_FINDINGS_DONE && r < 0);
 	if (r == 0) {
 		take_report(controller, inquiry, report, findings->reason);
 		report_free(report);
@@ -548,7 +569,7 @@ void inquiries_follow(struct controller *controller)
 		if (group->alarm && !group->alarm->closed_usec)
 			follow_alarm(controller, group->alarm);
 	for (size_t i = inquiries->count; i-- > 0;) {
-		char text[512];
+		char text[2 * WIRE_NAME_MAX + 64];
 
 		if (attend(controller, inquiries->pending[i]))
 			continue;

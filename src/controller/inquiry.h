@@ -25,7 +25,7 @@ struct inquiries {
 	struct inquiry *pending[INQUIRIES_MAX];
 	size_t count;
 	uint64_t last_request;
-	uint64_t asked, answered, refused, failed; /* for Prometheus */
+	uint64_t asked, refused, failed; /* for Prometheus */
 };
 
 int inquiries_init(struct inquiries *inquiries, const struct settings *settings, struct error *err);

@@ -333,7 +333,6 @@ static void add_contacts(struct facts *facts)
 			continue;
 		process->connections_out += contact->connections;
 		process->opened_out += contact->opened;
-		process->contacts_out++;
 	}
 }
 

@@ -92,7 +92,7 @@ struct process {
 	uint32_t pid;
 	uint32_t rows[TABLE_PER_PROCESS]; /* NO_PLACE: none */
 	double received_rate, sent_rate;  /* bytes per second, not over loopback */
-	double connections_out, opened_out, contacts_out;
+	double connections_out, opened_out;
 	double writable_files;
 	uint32_t writable_row; /* of one of them */
 	double weights[EVIDENCE_COUNT];

@@ -121,9 +121,11 @@ static void print_suspect(const json_t *suspect, size_t number)
 	const json_t *parents = json_object_get(suspect, "parents");
 	size_t i;
 
-	printf("    %zu. %s%s%s (pid %lld, uid %lld", number, terminal_style(stdout, STYLE_BOLD),
-	       command ? table_escape(command) : "", terminal_style(stdout, STYLE_PLAIN),
-	       (long long)json_whole(suspect, "pid"), (long long)json_whole(suspect, "uid"));
+	printf("    %zu. %s%s%s (pid %lld", number, terminal_style(stdout, STYLE_BOLD),
+	       command && *command ? table_escape(command) : "?",
+	       terminal_style(stdout, STYLE_PLAIN), (long long)json_whole(suspect, "pid"));
+	if (json_is_integer(json_object_get(suspect, "uid")))
+		printf(", uid %lld", (long long)json_whole(suspect, "uid"));
 	json_array_foreach(parents, i, item)
 	{
 		cleanup(free) char *name = strdup(json_text(item, "command"));
@@ -134,7 +136,8 @@ static void print_suspect(const json_t *suspect, size_t number)
 	printf("), score %.2f\n", json_number_value(json_object_get(suspect, "score")));
 	json_array_foreach(reasons, i, item)
 	{
-		cleanup(free) char *text = strdup(json_string_value(item));
+		const char *reason = json_string_value(item);
+		cleanup(free) char *text = reason ? strdup(reason) : NULL;
 
 		printf("       - %s\n", text ? table_escape(text) : "");
 	}

@@ -446,9 +446,10 @@ static int watch(struct ending *ending, struct wakeup *wakeup, int64_t started_u
 		dead = is_dead(ending);
 	}
 	ending->result->took_usec = clock_mono_usec() - started_usec;
-	if (dead)
+	if (dead) {
 		ending->result->outcome = END_DEAD;
-	else if (!ending->result->reason[0])
+		ending->result->reason[0] = '\0';
+	} else if (!ending->result->reason[0]) {
 		(void)snprintf(
 			ending->result->reason, sizeof(ending->result->reason),
 			wakeup->is_armed
@@ -456,6 +457,7 @@ static int watch(struct ending *ending, struct wakeup *wakeup, int64_t started_u
 				  "timers in time, so it was not woken: it ends when it next "
 				  "runs"
 				: "the signal is pending, but it has not run since");
+	}
 	ending->result->wakeups -= !dead && wakeup->is_armed;
 	return wakeup->is_armed ? clean_up(ending, wakeup, err) : 0;
 }
@@ -586,8 +588,12 @@ static int hold_pid(struct ending *ending, int by, struct error *err)
 			r = check_identity(ending, task, before.start_nsec, before.comm);
 	}
 	if (r == 0) {
+		/* as in arm_and_wake(): a call may have taken longer than all reading may */
+		int64_t deadline_usec = memory_set_deadline(ending->guest->memory, 0);
+
 		r = add_reference(ending->guest, before.struct_pid, FIELD_PID_COUNT, by,
 				  "pid: references");
+		(void)memory_set_deadline(ending->guest->memory, deadline_usec);
 		ending->result->keeps_reference = r == -EALREADY;
 		if (r < 0 && r != -EALREADY)
 			(void)error_set_errno(err, r, "holding the pid");

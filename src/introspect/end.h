@@ -58,8 +58,8 @@ struct end_result {
 	struct task task;             /* as it was */
 	uint32_t threads, wakeups;
 	int64_t took_usec;    /* from the first write to its death */
-	bool keeps_reference; /* its task_struct is not freed by the guest: it ended too fast for us
-			       */
+	bool keeps_reference; /* its task_struct or struct pid is not freed by the guest: it ended
+			       * too fast for us */
 };
 
 /* The words written (or, dry, to be written) are in memory_changes(). Errors are those of reading

@@ -5,6 +5,7 @@
  * value is copied once and then used: what the guest changes meanwhile cannot be seen twice.
  * Pointers come from the guest and are checked on each use. One owner, one thread.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +50,13 @@ int guest_write(const struct guest *guest, uint64_t va, uint64_t value, size_t s
 static inline bool guest_is_kernel_pointer(uint64_t va)
 {
 	return va >= UINT64_C(0xff00000000000000) && va < UINT64_C(0xfffffffffffff000);
+}
+
+/* Whether an error ends the whole look; others are of one object, which the guest may just be
+ * changing or have forged. */
+static inline bool guest_is_final(int r)
+{
+	return r == -ETIME || r == -EIO || r == -ENOMEM;
 }
 
 /* A walk over the entries of a list_head, each a `member` of an object, at most `limit`: takes each

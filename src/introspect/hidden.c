@@ -19,11 +19,6 @@ struct set {
 	uint32_t view; /* that is being read */
 };
 
-static bool is_final(int r)
-{
-	return r == -ETIME || r == -EIO || r == -ENOMEM;
-}
-
 static int append(struct set *set, const struct hidden_entry *entry)
 {
 	struct hidden_sample *sample = set->sample;
@@ -103,7 +98,9 @@ static int walk_children(struct set *set)
 {
 	int r = take_parent_thread(set, guest_symbol(set->guest, SYMBOL_INIT_TASK));
 
-	for (size_t i = 0; !is_final(r) && i < set->sample->count; i++) {
+	if (r < 0)
+		set->sample->unreadable++;
+	for (size_t i = 0; !guest_is_final(r) && i < set->sample->count; i++) {
 		struct task task = {.address = set->sample->entries[i].address};
 
 		r = guest_field_pointer(set->guest, task.address, FIELD_TASK_SIGNAL, &task.signal);
@@ -112,7 +109,7 @@ static int walk_children(struct set *set)
 		if (r < 0)
 			set->sample->unreadable++;
 	}
-	return is_final(r) ? r : 0;
+	return guest_is_final(r) ? r : 0;
 }
 
 /* Run queues */
@@ -159,7 +156,7 @@ static int walk_queues(struct set *set)
 				 &offset);
 		if (r == 0)
 			r = walk_queue(set, guest_symbol(guest, SYMBOL_RUNQUEUES) + offset);
-		if (r < 0 && !is_final(r)) {
+		if (r < 0 && !guest_is_final(r)) {
 			set->sample->unreadable++;
 			r = 0;
 		}
@@ -174,9 +171,8 @@ static int add_list(struct set *set, const struct task_list *tasks)
 	int r = 0;
 
 	set->view = HIDDEN_VIEW_LIST;
-	for (size_t i = 0; r == 0 && i < tasks->count; i++) {
+	for (size_t i = 0; r == 0 && i < tasks->count; i++)
 		r = add_process(set, tasks->tasks[i].address);
-	}
 	return r;
 }
 
@@ -199,7 +195,7 @@ int hidden_sample_read(const struct guest *guest, const struct task_list *tasks,
 	for (size_t i = 0; r == 0 && i < sizeof(views) / sizeof(views[0]); i++) {
 		set.view = views[i].view;
 		r = views[i].walk(&set);
-		if (r < 0 && !is_final(r)) {
+		if (r < 0 && !guest_is_final(r)) {
 			sample.unreadable++;
 			r = 0;
 		}

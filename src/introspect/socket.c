@@ -63,11 +63,6 @@ struct reading {
 	uint32_t protocol;
 };
 
-static bool is_final(int r)
-{
-	return r == -ETIME || r == -EIO || r == -ENOMEM;
-}
-
 /* What must be known of every kind of socket: full ones, requests and those in TIME_WAIT. */
 static int read_common(const struct guest *guest, struct socket *socket)
 {
@@ -203,7 +198,7 @@ static int take_descriptor(void *userdata, uint32_t descriptor, uint64_t file)
 	struct socket socket = {.pid = reading->task->pid, .descriptor = descriptor, .holders = 1};
 	int r = read_held(reading, file, &socket);
 
-	if (is_final(r))
+	if (guest_is_final(r))
 		return r;
 	if (r == -ENOENT)
 		return 0;
@@ -243,7 +238,7 @@ static int walk_chain(struct reading *reading, uint64_t node)
 			r = -EFAULT;
 		else
 			r = take_chained(reading, node, &node);
-		if (is_final(r))
+		if (guest_is_final(r))
 			return r;
 		if (r < 0) {
 			reading->list->unreadable++;
@@ -313,7 +308,7 @@ static int walk_known_table(struct reading *reading, const struct table_fields *
 		reading->protocol = fields->protocol;
 		r = walk_table(reading, &table);
 	}
-	if (r < 0 && !is_final(r)) {
+	if (r < 0 && !guest_is_final(r)) {
 		reading->list->unreadable++;
 		r = 0;
 	}
@@ -348,7 +343,7 @@ int socket_list_read(const struct guest *guest, const struct task_list *tasks,
 	for (size_t i = 0; r == 0 && i < tasks->count; i++) {
 		reading.task = &tasks->tasks[i];
 		r = file_walk(guest, reading.task, take_descriptor, &reading);
-		if (r < 0 && !is_final(r)) {
+		if (r < 0 && !guest_is_final(r)) {
 			list.unreadable++;
 			r = 0;
 		}

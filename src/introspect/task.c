@@ -214,7 +214,9 @@ static int take_leader(void *userdata, uint64_t address)
 	uint64_t leader;
 	int r = guest_field_pointer(reading->guest, address, FIELD_TASK_GROUP_LEADER, &leader);
 
-	if (r == 0 && leader == address)
+	if (r == 0 && leader == address && reading->list->count == TASKS_MAX)
+		reading->list->is_cut = true;
+	else if (r == 0 && leader == address)
 		r = take_task(userdata, address);
 	if (r != -EFAULT && r != -ELOOP)
 		return r;

@@ -196,7 +196,6 @@ int wheel_arm(const struct guest *guest, uint64_t task, struct wheel_timer *ret_
 	if (r < 0)
 		return r;
 	expires = base.clock + 1;
-	timer.base = base.address;
 	timer.cpu = base.cpu;
 	timer.slot =
 		base.address + guest_offset(guest, FIELD_TB_VECTORS) + (expires & SLOTS_MASK) * 8;

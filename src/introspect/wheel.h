@@ -18,7 +18,7 @@ enum { WHEEL_PLACE_SIZE = 64 };
 struct wheel_timer {
 	uint64_t place; /* where the timer lies */
 	uint64_t saved[WHEEL_PLACE_SIZE / 8];
-	uint64_t base, slot; /* of the CPU; the address of the list's head */
+	uint64_t slot; /* the address of the list's head */
 	uint32_t cpu;
 };
 

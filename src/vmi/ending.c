@@ -93,8 +93,9 @@ static void put_result(struct session *session, const struct end_order *order,
 	report_number(report, (uint64_t)result->took_usec * 1000);
 	report_number(report, result->keeps_reference);
 	if (result->keeps_reference)
-		report_note(report, "the process was gone before its reference was given back: the "
-				    "guest keeps its task structure (some KiB) until it reboots");
+		report_note(report,
+			    "the process was gone before its reference was given back: the "
+			    "guest keeps a structure of it (some KiB at most) until it reboots");
 }
 
 static void put_writes(struct session *session)

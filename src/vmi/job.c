@@ -228,7 +228,8 @@ static int call(struct running *running, const struct frame *frame)
 		r = pause_guard(&running->pause, &err);
 	if (r == 0) {
 		r = call_into_guest(running->target, &wanted, &result, &err);
-		pause_unguard(&running->pause);
+		if (r == 0 || pause_check(&running->pause, NULL) == 0)
+			pause_unguard(&running->pause);
 	}
 	return r < 0 ? answer(running, r, &err)
 		     : frame_send(running->line, clock_mono_usec() + GRACE_USEC, FRAME_OK, &result,

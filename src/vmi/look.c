@@ -15,6 +15,14 @@ static const char help[] =
 	"read.\n"
 	"atom-vmi --help lists the views.\n";
 
+static bool is_ordered(const struct session_order *order, uint32_t place)
+{
+	for (size_t i = 0; i < order->view_count; i++)
+		if (order->views[i] == place)
+			return true;
+	return false;
+}
+
 /* "ps,net" into places in the table of views. */
 static int parse_views(char *text, struct session_order *order)
 {
@@ -26,6 +34,8 @@ static int parse_views(char *text, struct session_order *order)
 		if (place < 0)
 			return terminal_fail(EXIT_USAGE,
 					     "there is no view '%.40s'; see atom-vmi --help", name);
+		if (is_ordered(order, (uint32_t)place))
+			continue;
 		if (order->view_count == SESSION_VIEWS_MAX)
 			return terminal_fail(EXIT_USAGE, "more than %d views", SESSION_VIEWS_MAX);
 		order->views[order->view_count++] = (uint32_t)place;

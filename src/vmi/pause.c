@@ -36,14 +36,17 @@ int pause_guard(struct pause *pause, struct error *err)
 {
 	int r = pause->guard.pid ? 0 : guard_start(&pause->guard, resume_for_the_dead, pause, err);
 
-	if (r == 0)
+	if (r == 0) {
 		guard_paused(&pause->guard);
+		pause->is_guarded = true;
+	}
 	return r;
 }
 
 void pause_unguard(struct pause *pause)
 {
 	guard_resumed(&pause->guard);
+	pause->is_guarded = false;
 }
 
 int pause_check(const struct pause *pause, struct error *err)
@@ -73,10 +76,10 @@ int pause_begin(struct pause *pause, struct error *err)
 	if (r < 0)
 		return r;
 	r = monitor_stop(pause->target->monitor, err);
-	if (r < 0)
-		pause_unguard(pause);
-	else
+	if (r == 0)
 		pause->since_usec = clock_mono_usec();
+	else if (r == -EALREADY)
+		pause_unguard(pause); /* other errors: QEMU may still do it, so the guard stays */
 	return r;
 }
 
@@ -94,5 +97,9 @@ int pause_end(struct pause *pause, struct error *err)
 
 void pause_deinit(struct pause *pause)
 {
+	/* QEMU serves one client at a time */
+	if (pause->is_guarded)
+		pause->target->monitor = monitor_free(pause->target->monitor);
 	guard_stop(&pause->guard);
+	pause->is_guarded = false;
 }

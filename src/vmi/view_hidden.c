@@ -99,8 +99,12 @@ int view_hidden(struct session *session, struct error *err)
 	if (r < 0)
 		return r;
 	r = confirm(session, &kept, &samples, err);
+	if (r < 0) {
+		hidden_sample_deinit(&kept);
+		return r;
+	}
 	VIEW_TABLE(session, "hidden", columns);
-	for (size_t i = 0; r == 0 && i < kept.count; i++)
+	for (size_t i = 0; i < kept.count; i++)
 		if (hidden_is_odd(&kept.entries[i]))
 			put_entry(session, &kept.entries[i]);
 	if (kept.unreadable)
@@ -110,5 +114,5 @@ int view_hidden(struct session *session, struct error *err)
 		report_note(session->report, "hidden: views differed; %d samples were compared",
 			    samples);
 	hidden_sample_deinit(&kept);
-	return r;
+	return 0;
 }
