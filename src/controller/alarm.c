@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/alarm.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "controller/api.h"
 #include "controller/group.h"
@@ -138,51 +140,90 @@ static void refresh(struct alarm *alarm)
 	alarm->summary = summary;
 }
 
-struct alarm *alarm_open(struct group *group, int64_t id, int64_t time_usec,
-			 const struct row_verdict *verdict, struct history *history)
+static struct alarm *make(struct group *group, int64_t id, int64_t opened_usec)
 {
 	struct alarm *alarm = calloc(1, sizeof(*alarm));
 
-	if (!alarm)
-		return NULL;
-	*alarm = (struct alarm){.id = id,
-				.group = group,
-				.state = "open",
-				.opened_usec = time_usec,
-				.level = (uint32_t)verdict->level};
-	alarm->evidence = json_pack(
-		"{s:o, s:o, s:o, s:I, s:I}", "spe", api_number(verdict->spe), "q",
-		api_number(verdict->q), "spe_peak", api_number(verdict->spe), "components",
-		(json_int_t)verdict->components, "window_rows", (json_int_t)verdict->window_rows);
-	refresh(alarm);
-	log_warning("alarm %lld in group %s: %s", (long long)id, group->name, alarm->summary);
-	history_alarm(history, alarm);
-	history_event(history, id, time_usec, "opened", alarm->summary ? alarm->summary : "");
+	if (alarm)
+		*alarm = (struct alarm){
+			.references = 1, .id = id, .group = group, .opened_usec = opened_usec};
 	return alarm;
 }
 
-struct alarm *alarm_resume(struct group *group, int64_t id, const char *state, int64_t opened_usec,
-			   uint32_t level, const char *summary, json_t *evidence)
+/* The figures of an onset. */
+static json_t *describe_onset(const struct row_verdict *verdict)
 {
-	struct alarm *alarm = calloc(1, sizeof(*alarm));
+	return json_pack("{s:o, s:o, s:o, s:I, s:I}", "spe", api_number(verdict->spe), "q",
+			 api_number(verdict->q), "spe_peak", api_number(verdict->spe), "components",
+			 (json_int_t)verdict->components, "window_rows",
+			 (json_int_t)verdict->window_rows);
+}
+
+struct alarm *alarm_open(struct group *group, int64_t id, int64_t time_usec,
+			 const struct row_verdict *verdict, struct history *history)
+{
+	struct alarm *alarm = make(group, id, time_usec);
+
+	if (!alarm)
+		return NULL;
+	alarm->level = (uint32_t)verdict->level;
+	alarm->evidence = describe_onset(verdict);
+	refresh(alarm);
+	log_warning("alarm %lld in group %s: %s", (long long)id, group->name, alarm->summary);
+	history_alarm(history, alarm);
+	history_event(history, id, time_usec, "opened", "", alarm->summary ? alarm->summary : "");
+	return alarm;
+}
+
+const char *alarm_state_name(enum alarm_state state)
+{
+	static const char *const names[ALARM_STATE_COUNT] = {
+		[ALARM_OPEN] = "open",           [ALARM_INTROSPECTING] = "introspecting",
+		[ALARM_AWAITING] = "awaiting",   [ALARM_SHIFTED] = "shifted",
+		[ALARM_MALICIOUS] = "malicious", [ALARM_NORMAL] = "normal",
+		[ALARM_CLEARED] = "cleared",
+	};
+
+	return names[state];
+}
+
+static enum alarm_state parse_state(const char *name)
+{
+	for (size_t i = 0; i < ALARM_STATE_COUNT; i++)
+		if (strcmp(alarm_state_name((enum alarm_state)i), name) == 0)
+			return (enum alarm_state)i;
+	return ALARM_OPEN;
+}
+
+struct alarm *alarm_resume(struct group *group, int64_t id, const char *state, int64_t opened_usec,
+			   int64_t closed_usec, uint32_t level, const char *summary,
+			   json_t *evidence)
+{
+	struct alarm *alarm = make(group, id, opened_usec);
 
 	if (!alarm) {
 		json_decref(evidence);
 		return NULL;
 	}
-	*alarm = (struct alarm){.id = id,
-				.group = group,
-				.state = strcmp(state, "shifted") == 0 ? "shifted" : "open",
-				.opened_usec = opened_usec,
-				.level = level,
-				.summary = strdup(summary),
-				.evidence = evidence};
+	alarm->state = parse_state(state);
+	alarm->closed_usec = closed_usec;
+	alarm->level = level;
+	alarm->earlier_level =
+		(uint32_t)json_integer_value(json_object_get(evidence, "earlier_level"));
+	alarm->summary = strdup(summary);
+	alarm->evidence = evidence;
 	return alarm;
 }
 
-struct alarm *alarm_free(struct alarm *alarm)
+struct alarm *alarm_ref(struct alarm *alarm)
 {
-	if (!alarm)
+	alarm->references++;
+	return alarm;
+}
+
+struct alarm *alarm_unref(struct alarm *alarm)
+{
+	if (!alarm || --alarm->references > 0)
 		return NULL;
 	free(alarm->summary);
 	json_decref(alarm->evidence);
@@ -191,9 +232,9 @@ struct alarm *alarm_free(struct alarm *alarm)
 }
 
 /* "vm2/NetworkOut,vm3/..." of the abnormal columns, to see whether another one is named. */
-static char *list_names(const json_t *evidence)
+static char *list_names(const json_t *columns)
 {
-	const json_t *columns = json_object_get(evidence, "columns"), *column;
+	const json_t *column;
 	char *text = NULL;
 	size_t size, i;
 	FILE *stream = open_memstream(&text, &size);
@@ -206,22 +247,28 @@ static char *list_names(const json_t *evidence)
 	return fclose(stream) == 0 ? text : NULL;
 }
 
+static const json_t *columns_of(const struct alarm *alarm)
+{
+	return json_object_get(alarm->evidence, "columns");
+}
+
 void alarm_update(struct alarm *alarm, int64_t time_usec, const struct row_verdict *verdict,
 		  struct history *history)
 {
-	cleanup(free) char *before = list_names(alarm->evidence);
+	cleanup(free) char *before = list_names(columns_of(alarm));
 	cleanup(free) char *after = NULL;
 	double peak = json_number_value(json_object_get(alarm->evidence, "spe_peak"));
+	uint32_t level = alarm->earlier_level + (uint32_t)verdict->level;
 
-	if (alarm->level == verdict->level)
+	if (alarm->level == level)
 		return; /* a normal row within the episode: nothing new to say */
-	alarm->level = (uint32_t)verdict->level;
+	alarm->level = level;
 	if (verdict->spe > peak)
 		(void)json_object_set_new(alarm->evidence, "spe_peak", api_number(verdict->spe));
 	refresh(alarm);
-	after = list_names(alarm->evidence);
+	after = list_names(columns_of(alarm));
 	if (before && after && strlen(before) != strlen(after))
-		history_event(history, alarm->id, time_usec, "named",
+		history_event(history, alarm->id, time_usec, "named", "",
 			      alarm->summary ? alarm->summary : "");
 	history_alarm(history, alarm);
 }
@@ -231,17 +278,134 @@ void alarm_shift(struct alarm *alarm, int64_t time_usec, struct history *history
 	static const char why[] = "taken for a lasting shift: the rows of this alarm now belong to "
 				  "what is normal";
 
-	alarm->state = "shifted";
+	if (alarm->state != ALARM_MALICIOUS)
+		alarm->state = ALARM_SHIFTED;
 	log_warning("alarm %lld: %s", (long long)alarm->id, why);
 	history_alarm(history, alarm);
-	history_event(history, alarm->id, time_usec, "shifted", why);
+	history_event(history, alarm->id, time_usec, "shifted", "", why);
+}
+
+static void close_as(struct alarm *alarm, enum alarm_state state, int64_t time_usec,
+		     const char *why, struct history *history)
+{
+	alarm->state = state;
+	if (!alarm->closed_usec)
+		alarm->closed_usec = time_usec;
+	log_info("alarm %lld is resolved as %s: %s", (long long)alarm->id, alarm_state_name(state),
+		 why);
+	history_alarm(history, alarm);
+	history_event(history, alarm->id, time_usec,
+		      state == ALARM_MALICIOUS ? "resolved" : alarm_state_name(state), "", why);
 }
 
 void alarm_close(struct alarm *alarm, int64_t time_usec, const char *why, struct history *history)
 {
-	alarm->state = "cleared";
-	alarm->closed_usec = time_usec;
-	log_info("alarm %lld is cleared: %s", (long long)alarm->id, why);
+	close_as(alarm, alarm->state == ALARM_MALICIOUS ? ALARM_MALICIOUS : ALARM_CLEARED,
+		 time_usec, why, history);
+}
+
+void alarm_reopen(struct alarm *alarm, int64_t time_usec, const struct row_verdict *verdict,
+		  struct history *history)
+{
+	json_int_t times = json_integer_value(json_object_get(alarm->evidence, "reopened"));
+	char text[128];
+
+	alarm->state = ALARM_OPEN;
+	alarm->closed_usec = 0;
+	alarm->earlier_level = alarm->level;
+	(void)json_object_set_new(alarm->evidence, "earlier_level", json_integer(alarm->level));
+	(void)json_object_set_new(alarm->evidence, "reopened", json_integer(times + 1));
+	(void)json_object_del(alarm->evidence, "verdict"); /* it is in the history */
+	(void)snprintf(text, sizeof(text), "the same again, for the %lldth time: the alarm goes on",
+		       (long long)times + 1);
+	log_warning("alarm %lld in group %s: %s", (long long)alarm->id, alarm->group->name, text);
+	history_event(history, alarm->id, time_usec, "reopened", "", text);
+	alarm_update(alarm, time_usec, verdict, history);
+}
+
+bool alarm_is_like(const struct alarm *alarm)
+{
+	json_t *now = describe_columns(alarm->group);
+	cleanup(free) char *before = list_names(columns_of(alarm));
+	cleanup(free) char *text = list_names(now);
+	char *rest = NULL;
+	bool found = false;
+
+	for (const char *name = text ? strtok_r(text, ",", &rest) : NULL; name && !found;
+	     name = strtok_r(NULL, ",", &rest))
+		found = before && strstr(before, name);
+	json_decref(now);
+	return found;
+}
+
+void alarm_set_looking(struct alarm *alarm, bool is_looking, struct history *history)
+{
+	enum alarm_state state = is_looking ? ALARM_INTROSPECTING : ALARM_AWAITING;
+
+	if (alarm->state > ALARM_AWAITING || alarm->state == state)
+		return;
+	alarm->state = state;
 	history_alarm(history, alarm);
-	history_event(history, alarm->id, time_usec, "cleared", why);
+}
+
+/* The list of that name in the evidence, made when there is none. Borrowed, NULL: no memory. */
+static json_t *list_in(json_t *evidence, const char *name)
+{
+	json_t *list = json_object_get(evidence, name);
+
+	if (list)
+		return list;
+	list = json_array();
+	return json_object_set_new(evidence, name, list) < 0 ? NULL : list;
+}
+
+int alarm_note(struct alarm *alarm, const char *by, const char *text, struct history *history,
+	       struct error *err)
+{
+	json_t *notes = list_in(alarm->evidence, "notes");
+	int64_t now = clock_wall_usec();
+	cleanup(free) char *said = NULL;
+
+	if (!*text)
+		return error_set(err, -EINVAL, "the note is empty");
+	if (strlen(text) > ALARM_NOTE_SIZE_MAX || json_array_size(notes) >= ALARM_NOTES_MAX)
+		return error_set(err, -E2BIG, "a note has at most %d bytes, an alarm %d notes",
+				 ALARM_NOTE_SIZE_MAX, ALARM_NOTES_MAX);
+	if (json_array_append_new(notes, json_pack("{s:o, s:s, s:s}", "time", api_time(now), "by",
+						   by, "text", text)) < 0 ||
+	    asprintf(&said, "%s: %s", by, text) < 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	history_alarm(history, alarm);
+	history_event(history, alarm->id, now, "note", "", said);
+	return 0;
+}
+
+int alarm_judge(struct alarm *alarm, enum alarm_state verdict, const char *by, const char *note,
+		int64_t time_usec, struct history *history, struct error *err)
+{
+	const char *name = alarm_state_name(verdict);
+	int64_t now = clock_wall_usec();
+	cleanup(free) char *said = NULL;
+	bool was_open = !alarm->closed_usec;
+	json_t *described;
+
+	if (alarm->state == verdict)
+		return error_set(err, -EALREADY, "alarm %lld is judged %s already",
+				 (long long)alarm->id, name);
+	described = json_pack("{s:s, s:s, s:o, s:s}", "verdict", name, "by", by, "time",
+			      api_time(now), "note", note);
+	if (!described || json_object_set_new(alarm->evidence, "verdict", described) < 0 ||
+	    asprintf(&said, "%s judges it %s%s%s", by, name, *note ? ": " : "", note) < 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	history_event(history, alarm->id, now, "verdict", "", said);
+	if (verdict == ALARM_NORMAL) {
+		close_as(alarm, ALARM_NORMAL, time_usec,
+			 was_open ? "its rows now belong to what is normal"
+				  : "it had ended before, so that its rows are not learned",
+			 history);
+		return 0;
+	}
+	alarm->state = verdict;
+	history_alarm(history, alarm);
+	return 0;
 }

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
-#include "controller/alarm.h"
 #include "controller/history.h"
 
 int groups_init(struct groups *groups, const struct settings *settings, struct history *history)
@@ -22,7 +22,8 @@ int groups_init(struct groups *groups, const struct settings *settings, struct h
 
 static void free_group(struct group *group)
 {
-	alarm_free(group->alarm);
+	alarm_unref(group->alarm);
+	alarm_unref(group->recent);
 	monitor_free(group->monitor);
 	free(group->columns);
 	free(group->row);
@@ -188,33 +189,88 @@ void groups_place(struct groups *groups, struct vm *vm)
 
 /* Rows */
 
+/* Flapping: what comes back soon after it was cleared, and names what was named then, is no new
+ * alarm. */
+static bool is_again(const struct groups *groups, const struct group *group)
+{
+	const struct alarm *recent = group->recent;
+
+	return recent && recent->state != ALARM_NORMAL &&
+	       group->row_usec - recent->closed_usec <= groups->settings->reopen_usec &&
+	       alarm_is_like(recent);
+}
+
+static void begin_episode(struct groups *groups, struct group *group)
+{
+	if (is_again(groups, group)) {
+		group->alarm = keep(group->recent);
+		alarm_reopen(group->alarm, group->row_usec, &group->verdict, groups->history);
+		return;
+	}
+	group->alarm = alarm_open(group, ++groups->last_alarm, group->row_usec, &group->verdict,
+				  groups->history);
+	groups->alarms_opened++;
+}
+
+static void retire(struct group *group)
+{
+	alarm_unref(group->recent);
+	group->recent = keep(group->alarm);
+}
+
 static void react(struct groups *groups, struct group *group)
 {
 	const struct row_verdict *verdict = &group->verdict;
 
+	if (verdict->event == EPISODE_OPENED)
+		begin_episode(groups, group);
+	if (!group->alarm)
+		return;
 	switch (verdict->event) {
 	case EPISODE_NONE:
-		break;
 	case EPISODE_OPENED:
-		group->alarm = alarm_open(group, ++groups->last_alarm, group->row_usec, verdict,
-					  groups->history);
-		groups->alarms_opened++;
 		break;
 	case EPISODE_ONGOING:
-		if (group->alarm)
-			alarm_update(group->alarm, group->row_usec, verdict, groups->history);
+		alarm_update(group->alarm, group->row_usec, verdict, groups->history);
 		break;
 	case EPISODE_SHIFTED:
-		if (group->alarm)
-			alarm_shift(group->alarm, group->row_usec, groups->history);
+		alarm_shift(group->alarm, group->row_usec, groups->history);
 		break;
 	case EPISODE_CLOSED:
-		if (group->alarm)
-			alarm_close(group->alarm, group->row_usec, "SPE is back under Q",
-				    groups->history);
-		group->alarm = NULL; /* the history holds it until it is written */
+		alarm_close(group->alarm, group->row_usec, "SPE is back under Q", groups->history);
+		retire(group);
 		break;
 	}
+}
+
+struct alarm *groups_find_alarm(const struct groups *groups, int64_t id)
+{
+	struct group *group;
+
+	map_foreach (groups->by_name, i, group) {
+		if (group->alarm && group->alarm->id == id)
+			return group->alarm;
+		if (group->recent && group->recent->id == id)
+			return group->recent;
+	}
+	return NULL;
+}
+
+int groups_judge(struct groups *groups, struct alarm *alarm, enum alarm_state verdict,
+		 const char *by, const char *note, struct error *err)
+{
+	struct group *group = alarm->group;
+	bool ends = verdict == ALARM_NORMAL && group->alarm == alarm;
+	int r = alarm_judge(alarm, verdict, by, note, group->row_usec, groups->history, err);
+
+	if (r < 0 || !ends)
+		return r;
+	r = monitor_accept_episode(group->monitor, err);
+	if (r == 0) /* for a restart: after which row M took A in */
+		(void)json_object_set_new(alarm->evidence, "accepted_usec",
+					  json_integer(group->row_usec));
+	retire(group);
+	return r == -ENODATA ? 0 : r;
 }
 
 static void note_row(struct groups *groups, const struct group *group)

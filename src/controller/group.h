@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "controller/alarm.h"
 #include "controller/fleet.h"
 #include "controller/settings.h"
 #include "detect/monitor.h"
 
-struct alarm;
 struct groups;
 struct history;
 
@@ -29,8 +29,9 @@ struct group {
 	size_t column_count, column_capacity;
 	int64_t row_usec; /* of the newest row, 0: none */
 	struct row_verdict verdict;
-	struct alarm *alarm; /* while open */
-	bool full;           /* said already that no more columns fit */
+	struct alarm *alarm;  /* while open */
+	struct alarm *recent; /* the last one that was closed, or NULL */
+	bool full;            /* said already that no more columns fit */
 };
 
 struct groups {
@@ -63,6 +64,14 @@ void groups_set_floor(struct vm *vm, enum metric metric);
 
 /* The node's watermark has moved: rows that are due are built, tested and noted. */
 void groups_advance(struct groups *groups, const struct fleet *fleet, const struct node *node);
+
+/* The group's alarm of that number, open or the last one closed; NULL: none such. */
+struct alarm *groups_find_alarm(const struct groups *groups, int64_t id);
+
+/* A verdict on an alarm. The rows of an open one that is normal are merged into M, and its episode
+ * ends (paper V). Errors as alarm_judge(). */
+int groups_judge(struct groups *groups, struct alarm *alarm, enum alarm_state verdict,
+		 const char *by, const char *note, struct error *err);
 
 /* "learning", "normal", "abnormal", "shifted". */
 const char *group_state_name(const struct group *group);

@@ -25,7 +25,7 @@ struct pending_row {
 
 struct pending_event {
 	int64_t alarm, time_usec;
-	char *event, *text;
+	char *event, *vm, *text;
 };
 
 /* A list that grows up to a limit; then its oldest half goes. */
@@ -42,6 +42,8 @@ struct history {
 	struct error problem;
 	bool failing;
 	uint64_t failures, lost;
+	history_listener *listener;
+	void *listener_userdata;
 };
 
 DEFINE_CLEANUP(struct history *, history_free)
@@ -80,16 +82,15 @@ static void free_events(struct list *events, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		free(items[i].event);
+		free(items[i].vm);
 		free(items[i].text);
 	}
 }
 
-/* Open alarms are their groups'; closed ones are nobody else's. */
 static void drop_alarms(struct history *history)
 {
 	for (size_t i = 0; i < history->alarm_count; i++)
-		if (history->alarms[i]->closed_usec)
-			alarm_free(history->alarms[i]);
+		alarm_unref(history->alarms[i]);
 	history->alarm_count = 0;
 }
 
@@ -186,11 +187,11 @@ void history_alarm(struct history *history, struct alarm *alarm)
 		if (history->alarms[i] == alarm)
 			return;
 	if (history->alarm_count < ALARMS_MAX)
-		history->alarms[history->alarm_count++] = alarm;
+		history->alarms[history->alarm_count++] = alarm_ref(alarm);
 }
 
 void history_event(struct history *history, int64_t alarm, int64_t time_usec, const char *event,
-		   const char *text)
+		   const char *vm, const char *text)
 {
 	struct pending_event *pending = append(history, &history->events, free_events);
 
@@ -198,7 +199,16 @@ void history_event(struct history *history, int64_t alarm, int64_t time_usec, co
 		*pending = (struct pending_event){.alarm = alarm,
 						  .time_usec = time_usec,
 						  .event = strdup(event),
+						  .vm = strdup(vm),
 						  .text = strdup(text)};
+	if (history->listener)
+		history->listener(history->listener_userdata, alarm, event, text);
+}
+
+void history_listen(struct history *history, history_listener *listener, void *userdata)
+{
+	history->listener = listener;
+	history->listener_userdata = userdata;
 }
 
 /* Writing */
@@ -261,7 +271,7 @@ static int write_alarm(struct history *history, const struct alarm *alarm, struc
 	struct store_alarm stored = {
 		.id = alarm->id,
 		.group = alarm->group->name,
-		.state = alarm->state,
+		.state = alarm_state_name(alarm->state),
 		.opened_usec = alarm->opened_usec,
 		.closed_usec = alarm->closed_usec,
 		.level = alarm->level,

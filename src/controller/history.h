@@ -24,10 +24,15 @@ struct store *history_store(struct history *history);
 /* The tracker's present state, from time_usec on. */
 void history_point(struct history *history, struct vm *vm, enum metric metric, int64_t time_usec);
 void history_row(struct history *history, const char *group, const struct store_row *row);
-/* The alarm as it will be at history_write(); it must live until then. */
+/* The alarm as it will be at history_write(). */
 void history_alarm(struct history *history, struct alarm *alarm);
+/* `vm` is the UUID of the one that the text speaks of, "" where it is none or several. */
 void history_event(struct history *history, int64_t alarm, int64_t time_usec, const char *event,
-		   const char *text);
+		   const char *vm, const char *text);
+
+/* Is told of each event before it is written. One. */
+typedef void history_listener(void *userdata, int64_t alarm, const char *event, const char *text);
+void history_listen(struct history *history, history_listener *listener, void *userdata);
 
 /* One transaction. A failure is logged once, until it works again. */
 void history_write(struct history *history);

@@ -100,6 +100,14 @@ static const char *text_of(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
+static bool has_pending(const struct inquiries *inquiries, int64_t alarm)
+{
+	for (size_t i = 0; i < inquiries->count; i++)
+		if (inquiries->pending[i]->alarm == alarm)
+			return true;
+	return false;
+}
+
 static bool is_pending(const struct inquiries *inquiries, int64_t alarm, const char *uuid)
 {
 	for (size_t i = 0; i < inquiries->count; i++)
@@ -200,7 +208,8 @@ static void note_asked(struct controller *controller, const struct alarm *alarm,
 	else
 		(void)snprintf(text, sizeof(text), "looking into %s: %s (playbooks %s)", vm->name,
 			       views, inquiry->playbooks);
-	history_event(controller->history, alarm->id, clock_wall_usec(), "introspecting", text);
+	history_event(controller->history, alarm->id, clock_wall_usec(), "introspecting",
+		      inquiry->vm, text);
 }
 
 static int send_inquiry(struct inquiry *inquiry, const struct settings *settings,
@@ -323,6 +332,7 @@ static void follow_alarm(struct controller *controller, struct alarm *alarm)
 		    json_array_size(list) < INQUIRY_VMS_MAX)
 			ask_about(controller, alarm, uuid);
 	}
+	alarm_set_looking(alarm, has_pending(inquiries, alarm->id), controller->history);
 }
 
 /* Answers */
@@ -342,7 +352,8 @@ static void note_answer(struct controller *controller, const struct inquiry *inq
 	json_t *entry = alarm ? entry_of(list_of(alarm), inquiry->vm) : NULL;
 
 	log_info("alarm %lld: %s", (long long)inquiry->alarm, text);
-	history_event(controller->history, inquiry->alarm, clock_wall_usec(), event, text);
+	history_event(controller->history, inquiry->alarm, clock_wall_usec(), event, inquiry->vm,
+		      text);
 	if (entry) {
 		(void)json_object_set_new(entry, "state", json_string(state));
 		(void)json_object_set_new(entry, "answered", api_time(clock_wall_usec()));
@@ -425,7 +436,8 @@ static void look_across(struct controller *controller, struct alarm *alarm)
 		if (is_told(before, pattern) || asprintf(&text, "%s: %s", text_of(pattern, "name"),
 							 text_of(pattern, "text")) < 0)
 			continue;
-		history_event(controller->history, alarm->id, clock_wall_usec(), "pattern", text);
+		history_event(controller->history, alarm->id, clock_wall_usec(), "pattern", "",
+			      text);
 	}
 	if (across)
 		(void)json_object_set_new(alarm->evidence, "across", across);

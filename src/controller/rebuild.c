@@ -15,6 +15,8 @@
 #include "controller/alarm.h"
 #include "controller/controller.h"
 
+enum { ALARMS_MAX = 10000, ACCEPTED_MAX = 64 /* the newest of a window */ };
+
 /* Rows and values of one group: values[row * columns + column]. */
 struct replay {
 	struct store_row *rows;
@@ -24,6 +26,9 @@ struct replay {
 	size_t column, columns;
 	struct store_point point; /* in force at the cursor */
 	bool any;
+	const char *group;
+	int64_t accepted_usec[ACCEPTED_MAX]; /* rows after which an episode became normal */
+	size_t accepted_count;
 };
 
 struct context {
@@ -189,6 +194,15 @@ static size_t count_series(const struct controller *controller, const struct gro
 	return count;
 }
 
+/* Whether an operator's "this is normal" came after that row and before the next one. */
+static bool is_accepted_after(const struct replay *replay, size_t row)
+{
+	for (size_t i = 0; i < replay->accepted_count; i++)
+		if (replay->accepted_usec[i] == replay->rows[row].time_usec)
+			return true;
+	return false;
+}
+
 static int replay_rows(struct group *group, const struct replay *replay, struct error *err)
 {
 	for (size_t i = 0; i < replay->row_count; i++) {
@@ -201,6 +215,8 @@ static int replay_rows(struct group *group, const struct replay *replay, struct 
 				    state == ROW_ABNORMAL || state == ROW_SHIFTED, err);
 		if (r < 0)
 			return r;
+		if (is_accepted_after(replay, i) && monitor_episode_is_open(group->monitor))
+			(void)monitor_accept_episode(group->monitor, NULL); /* one is open */
 	}
 	return 0;
 }
@@ -217,6 +233,23 @@ static void take_last_verdict(struct group *group, const struct store_row *row)
 	};
 }
 
+static int take_accepted(void *userdata, const struct store_alarm *stored)
+{
+	struct replay *replay = userdata;
+	json_t *evidence;
+	int64_t time;
+
+	if (strcmp(stored->group, replay->group) != 0 || strcmp(stored->state, "normal") != 0 ||
+	    replay->accepted_count == ACCEPTED_MAX)
+		return 0;
+	evidence = json_loads(stored->evidence, 0, NULL);
+	time = json_integer_value(json_object_get(evidence, "accepted_usec"));
+	if (time)
+		replay->accepted_usec[replay->accepted_count++] = time;
+	json_decref(evidence);
+	return 0;
+}
+
 static int fill_replay(struct controller *controller, struct group *group, struct replay *replay,
 		       struct error *err)
 {
@@ -228,6 +261,11 @@ static int fill_replay(struct controller *controller, struct group *group, struc
 	if (r < 0 || replay->row_count == 0)
 		return r;
 	replay->columns = count_series(controller, group);
+	replay->group = group->name;
+	r = store_each_alarm(history_store(controller->history), "closed", ALARMS_MAX,
+			     take_accepted, replay, err);
+	if (r < 0)
+		return r;
 	replay->values = calloc(replay->row_count * (replay->columns + 1), sizeof(*replay->values));
 	if (!replay->values)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -252,19 +290,28 @@ static int rebuild_group(struct controller *controller, struct group *group, str
 
 /* Alarms */
 
-static int take_alarm(void *userdata, const struct store_alarm *stored)
+static struct alarm *resume_alarm(struct group *group, const struct store_alarm *stored)
 {
-	struct controller *controller = ((struct context *)userdata)->controller;
-	struct group *group = map_find(controller->groups.by_name, stored->group);
 	json_t *evidence = json_loads(stored->evidence, 0, NULL);
 
-	if (!group || group->alarm) {
-		json_decref(evidence);
-		return 0; /* of a group that there is no more: it stays in the store as it is */
-	}
-	group->alarm =
-		alarm_resume(group, stored->id, stored->state, stored->opened_usec, stored->level,
-			     stored->summary, evidence ? evidence : json_object());
+	return alarm_resume(group, stored->id, stored->state, stored->opened_usec,
+			    stored->closed_usec, stored->level, stored->summary,
+			    evidence ? evidence : json_object());
+}
+
+/* Newest first: of each group the open one, and the last that was closed. Those of groups that
+ * there are no more stay in the store as they are. */
+static int take_alarm(void *userdata, const struct store_alarm *stored)
+{
+	const struct controller *controller = ((struct context *)userdata)->controller;
+	struct group *group = map_find(controller->groups.by_name, stored->group);
+
+	if (!group)
+		return 0;
+	if (!stored->closed_usec && !group->alarm)
+		group->alarm = resume_alarm(group, stored);
+	else if (stored->closed_usec && !group->recent)
+		group->recent = resume_alarm(group, stored);
 	return 0;
 }
 
@@ -276,7 +323,7 @@ static void settle_alarm(struct controller *controller, struct group *group)
 	if (!group->alarm)
 		return;
 	if (monitor_episode_is_open(group->monitor)) {
-		history_event(controller->history, group->alarm->id, now, "resumed",
+		history_event(controller->history, group->alarm->id, now, "resumed", "",
 			      "atomd was restarted; the alarm goes on");
 		log_info("alarm %lld of group %s goes on", (long long)group->alarm->id,
 			 group->name);
@@ -284,7 +331,8 @@ static void settle_alarm(struct controller *controller, struct group *group)
 	}
 	alarm_close(group->alarm, now, "its rows are not in the store any more",
 		    controller->history);
-	group->alarm = NULL;
+	alarm_unref(group->recent);
+	group->recent = keep(group->alarm);
 }
 
 int rebuild(struct controller *controller, struct error *err)
@@ -298,6 +346,10 @@ int rebuild(struct controller *controller, struct error *err)
 		r = store_each_vm(store, take_vm, &context, err);
 	if (r == 0)
 		r = take_all_series(&context);
+	if (r == 0)
+		r = store_each_alarm(store, "open", ALARMS_MAX, take_alarm, &context, err);
+	if (r == 0)
+		r = store_each_alarm(store, "closed", ALARMS_MAX, take_alarm, &context, err);
 	if (r < 0)
 		return r;
 	map_foreach (controller->groups.by_name, i, group) {
@@ -305,9 +357,6 @@ int rebuild(struct controller *controller, struct error *err)
 		if (r < 0)
 			return r;
 	}
-	r = store_each_alarm(store, "open", 1000, take_alarm, &context, err);
-	if (r < 0)
-		return r;
 	map_foreach (controller->groups.by_name, i, group)
 		settle_alarm(controller, group);
 	history_write(controller->history);

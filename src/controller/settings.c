@@ -72,6 +72,9 @@ static const struct config_key keys[] = {
 	{"groups", CONFIG_RECORDS, AT(groups), "", .record = &group_table,
 	 .help = "Which VMs form one matrix; the first that fits takes a VM. Default: one per "
 		 "node."},
+	{"alarm.reopen", CONFIG_DURATION, AT(reopen_usec), "2min", 0, 86400,
+	 .help = "An alarm that comes back within this time after its end, naming the same, goes "
+		 "on as the old one. 0: never."},
 	{"introspect.enabled", CONFIG_BOOLEAN, AT(introspect), "true",
 	 .help = "Look into the VMs that an alarm names, as far as their nodes allow it."},
 	{"introspect.playbooks", CONFIG_STRING, AT(playbooks_path), "",

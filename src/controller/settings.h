@@ -27,6 +27,7 @@ struct settings {
 	double alpha, cpv, b1, b2;
 	int threshold; /* enum threshold_method */
 	struct config_records groups;
+	int64_t reopen_usec;
 	bool introspect;
 	char *playbooks_path;
 	int64_t sample_usec;
