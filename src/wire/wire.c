@@ -161,6 +161,10 @@ static int check_message(const struct wire_message *message, int code, struct er
 		return wire_check_introspect(&message->introspect, code, err);
 	case WIRE_FINDINGS:
 		return wire_check_findings(&message->findings, code, err);
+	case WIRE_ACT:
+		return wire_check_act(&message->act, code, err);
+	case WIRE_OUTCOME:
+		return wire_check_outcome(&message->outcome, code, err);
 	}
 	return -EINVAL;
 }
@@ -305,6 +309,10 @@ int wire_encode(const struct wire_message *message, uint8_t **ret_data, size_t *
 		return wire_encode_introspect(&message->introspect, ret_data, ret_size, err);
 	case WIRE_FINDINGS:
 		return wire_encode_findings(&message->findings, ret_data, ret_size, err);
+	case WIRE_ACT:
+		return wire_encode_act(&message->act, ret_data, ret_size, err);
+	case WIRE_OUTCOME:
+		return wire_encode_outcome(&message->outcome, ret_data, ret_size, err);
 	}
 	return -EINVAL;
 }
@@ -432,6 +440,12 @@ static int decode_message(Atom__Envelope *in, struct wire_message *message, stru
 	case ATOM__ENVELOPE__MESSAGE_FINDINGS:
 		message->type = WIRE_FINDINGS;
 		return wire_decode_findings(in->findings, &message->findings, err);
+	case ATOM__ENVELOPE__MESSAGE_ACT:
+		message->type = WIRE_ACT;
+		return wire_decode_act(in->act, &message->act, err);
+	case ATOM__ENVELOPE__MESSAGE_OUTCOME:
+		message->type = WIRE_OUTCOME;
+		return wire_decode_outcome(in->outcome, &message->outcome);
 	case ATOM__ENVELOPE__MESSAGE__NOT_SET:
 	case _ATOM__ENVELOPE__MESSAGE__CASE_IS_INT_SIZE:
 		break;
@@ -500,6 +514,16 @@ void wire_message_deinit(struct wire_message *message)
 	case WIRE_FINDINGS:
 		free(message->findings.reason);
 		free(message->findings.report);
+		break;
+	case WIRE_ACT:
+		free(message->act.who);
+		free(message->act.command);
+		free(message->act.peer);
+		free(message->act.address);
+		break;
+	case WIRE_OUTCOME:
+		free(message->outcome.reason);
+		free(message->outcome.report);
 		break;
 	}
 	*message = (struct wire_message){.type = WIRE_FRAME};

@@ -5,9 +5,11 @@
  * docs/protocol.md tells the story. A connection goes: node HELLO; controller SETTINGS or REFUSED;
  * node EPOCH and a first FRAME that holds every series; then one FRAME per tick. Any change of the
  * set of series, their order or a Delta is a new EPOCH, again followed by a full frame. SETTINGS
- * may come at any time. Decoded messages own their memory. All limits are checked on both ways;
- * strings are valid UTF-8 without control characters.
+ * may come at any time, as may the pairs INTROSPECT, FINDINGS and ACT, OUTCOME. Decoded messages
+ * own their memory. All limits are checked on both ways; strings are valid UTF-8 without control
+ * characters.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,7 +26,12 @@ enum {
 	WIRE_ABNORMAL_MAX = 64, /* metrics named in one request */
 	WIRE_INTERVAL_USEC_MAX = 60000000,
 	WIRE_BUDGET_USEC_MAX = 60000000,
+	WIRE_ADDRESS_MAX = 63, /* bytes of an address as text: [0-9a-fA-F:.] */
 };
+
+#define WIRE_ACT_TIMEOUT_USEC_MAX INT64_C(3600000000)
+#define WIRE_ACT_EXPIRY_USEC_MIN INT64_C(1000000)
+#define WIRE_ACT_EXPIRY_USEC_MAX INT64_C(604800000000)
 
 enum wire_type {
 	WIRE_HELLO,
@@ -33,7 +40,9 @@ enum wire_type {
 	WIRE_EPOCH,
 	WIRE_FRAME,
 	WIRE_INTROSPECT,
-	WIRE_FINDINGS
+	WIRE_FINDINGS,
+	WIRE_ACT,
+	WIRE_OUTCOME
 };
 
 /* Node -> controller, first. */
@@ -115,6 +124,55 @@ struct wire_findings {
 	size_t report_size;
 };
 
+enum wire_act_kind {
+	WIRE_ACT_END_PROCESS,
+	WIRE_ACT_CONTAIN,
+	WIRE_ACT_RELEASE,
+	WIRE_ACT_PAUSE,
+	WIRE_ACT_RESUME,
+	WIRE_ACT_SNAPSHOT,
+	WIRE_ACT_KIND_COUNT
+};
+
+/* Controller -> node: do something to a VM. Said again under the same number after a reconnect; the
+ * node does it once, and answers it with one OUTCOME. */
+struct wire_act {
+	uint64_t action; /* the controller's number of it; never used twice */
+	int64_t alarm;   /* 0: none */
+	struct vm_uuid vm;
+	enum wire_act_kind kind;
+	bool dry_run;         /* says what would be done, and changes nothing */
+	int64_t timeout_usec; /* > 0, at most WIRE_ACT_TIMEOUT_USEC_MAX */
+	char *who;            /* for the node's journal: "operator anna", "rule stop-floods" */
+	/* WIRE_ACT_END_PROCESS: the process as a look gave it */
+	uint32_t pid;        /* 1 .. INT32_MAX */
+	uint64_t start_nsec; /* 0: not known, good for a dry run only */
+	char *command;       /* "" any, and with the other kinds */
+	/* WIRE_ACT_CONTAIN; "" and 0 with the other kinds */
+	char *peer, *address; /* as text; `address` is the VM's own, "" any */
+	uint32_t rate;        /* new connections per second let through; 0: none */
+	int64_t expiry_usec;  /* WIRE_ACT_EXPIRY_USEC_MIN .. MAX */
+	/* WIRE_ACT_RELEASE */
+	uint64_t undoes; /* the number of the contain */
+};
+
+enum wire_outcome_status {
+	WIRE_OUTCOME_DONE,    /* a dry run: it would be possible */
+	WIRE_OUTCOME_REFUSED, /* nothing is done: the node's policy, another process by now ... */
+	WIRE_OUTCOME_FAILED,  /* it could not be done; the reason says what may have happened */
+	WIRE_OUTCOME_PENDING, /* SIGKILL is pending; the process sleeps where nothing wakes it */
+	WIRE_OUTCOME_UNKNOWN  /* the node was ended in the middle of it */
+};
+
+/* Node -> controller. */
+struct wire_outcome {
+	uint64_t action;
+	enum wire_outcome_status status;
+	char *reason;    /* a sentence; "" when it is done and there is nothing to say */
+	uint8_t *report; /* a report_encode()d report, to be decoded as hostile; or empty */
+	size_t report_size;
+};
+
 struct wire_message {
 	enum wire_type type;
 	union {
@@ -125,6 +183,8 @@ struct wire_message {
 		struct wire_frame frame;
 		struct wire_introspect introspect;
 		struct wire_findings findings;
+		struct wire_act act;
+		struct wire_outcome outcome;
 	};
 };
 
@@ -136,6 +196,11 @@ int wire_encode(const struct wire_message *message, uint8_t **ret_data, size_t *
 int wire_decode(const uint8_t *data, size_t size, struct wire_message *ret_message,
 		struct error *err);
 void wire_message_deinit(struct wire_message *message);
+
+/* "end-process", "contain" ...: the word of the API, the audit and the journal. */
+const char *wire_act_kind_name(enum wire_act_kind kind);
+/* -EINVAL. */
+int wire_act_kind_parse(const char *name, enum wire_act_kind *ret_kind);
 
 size_t wire_metric_count(metric_set metrics);
 size_t wire_series_count(const struct wire_epoch *epoch);

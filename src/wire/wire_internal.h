@@ -11,6 +11,16 @@ int wire_pack(const Atom__Envelope *envelope, uint8_t **ret_data, size_t *ret_si
 /* Takes the text out of a decoded message; owned, NULL when memory is out. */
 char *wire_take_text(char **text);
 
+/* wire_act.c */
+int wire_check_act(const struct wire_act *act, int code, struct error *err);
+int wire_encode_act(const struct wire_act *act, uint8_t **ret_data, size_t *ret_size,
+		    struct error *err);
+int wire_decode_act(Atom__Act *in, struct wire_act *act, struct error *err);
+int wire_check_outcome(const struct wire_outcome *outcome, int code, struct error *err);
+int wire_encode_outcome(const struct wire_outcome *outcome, uint8_t **ret_data, size_t *ret_size,
+			struct error *err);
+int wire_decode_outcome(Atom__Outcome *in, struct wire_outcome *outcome);
+
 /* wire_introspect.c */
 int wire_check_introspect(const struct wire_introspect *introspect, int code, struct error *err);
 int wire_encode_introspect(const struct wire_introspect *introspect, uint8_t **ret_data,

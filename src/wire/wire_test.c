@@ -233,7 +233,235 @@ static void test_wire_findings_round_trip(void)
 	check_refused(&in);
 }
 
+static struct wire_message act_message(enum wire_act_kind kind)
+{
+	return (struct wire_message){.type = WIRE_ACT,
+				     .act = {.action = UINT64_MAX - 1,
+					     .alarm = 3,
+					     .vm = {.bytes = {1, 2, 3}},
+					     .kind = kind,
+					     .timeout_usec = WIRE_ACT_TIMEOUT_USEC_MAX,
+					     .who = "operator anna",
+					     .command = "",
+					     .peer = "",
+					     .address = ""}};
+}
+
+static struct wire_message end_message(void)
+{
+	struct wire_message message = act_message(WIRE_ACT_END_PROCESS);
+
+	message.act.pid = INT32_MAX;
+	message.act.start_nsec = UINT64_MAX;
+	message.act.command = "-rf \xc3\xa4";
+	return message;
+}
+
+static struct wire_message contain_message(void)
+{
+	struct wire_message message = act_message(WIRE_ACT_CONTAIN);
+
+	message.act.peer = "2001:DB8::1";
+	message.act.address = "192.0.2.7";
+	message.act.rate = UINT32_MAX;
+	message.act.expiry_usec = WIRE_ACT_EXPIRY_USEC_MAX;
+	return message;
+}
+
+/* Encoded and decoded again: 0, and what is to be let go of. */
+static int round_trip(const struct wire_message *in, struct wire_message *ret_out)
+{
+	cleanup(free) uint8_t *data = NULL;
+	size_t size;
+	int r = wire_encode(in, &data, &size, NULL);
+
+	if (r == 0)
+		r = wire_decode(data, size, ret_out, NULL);
+	return r;
+}
+
+static void test_wire_act_round_trip(void)
+{
+	struct wire_message in = end_message(), out;
+
+	in.act.dry_run = true;
+	check_int(round_trip(&in, &out), 0);
+	check_int(out.type, WIRE_ACT);
+	check(out.act.action == UINT64_MAX - 1);
+	check_int(out.act.alarm, 3);
+	check(vm_uuid_equal(&out.act.vm, &in.act.vm));
+	check_int(out.act.kind, WIRE_ACT_END_PROCESS);
+	check(out.act.dry_run);
+	check_int(out.act.timeout_usec, WIRE_ACT_TIMEOUT_USEC_MAX);
+	check_string(out.act.who, "operator anna");
+	check_int(out.act.pid, INT32_MAX);
+	check(out.act.start_nsec == UINT64_MAX);
+	check_string(out.act.command, "-rf \xc3\xa4");
+	check_string(out.act.peer, "");
+	wire_message_deinit(&out);
+	in = contain_message();
+	check_int(round_trip(&in, &out), 0);
+	check(!out.act.dry_run);
+	check_string(out.act.peer, "2001:DB8::1");
+	check_string(out.act.address, "192.0.2.7");
+	check(out.act.rate == UINT32_MAX);
+	check_int(out.act.expiry_usec, WIRE_ACT_EXPIRY_USEC_MAX);
+	wire_message_deinit(&out);
+	in = act_message(WIRE_ACT_RELEASE);
+	in.act.undoes = UINT64_MAX;
+	check_int(round_trip(&in, &out), 0);
+	check_int(out.act.kind, WIRE_ACT_RELEASE);
+	check(out.act.undoes == UINT64_MAX);
+	wire_message_deinit(&out);
+}
+
+static void test_wire_act_limits_are_checked(void)
+{
+	static const int64_t timeouts[] = {0, -1, WIRE_ACT_TIMEOUT_USEC_MAX + 1, INT64_MAX},
+			     expiries[] = {0, -1, WIRE_ACT_EXPIRY_USEC_MIN - 1,
+					   WIRE_ACT_EXPIRY_USEC_MAX + 1};
+	static char *const addresses[] = {"", "10.0.0.1/8", "fe80::1%eth0", "10.0.0.1 ",
+					  "10.0.0.1}; flush ruleset"};
+	struct wire_message message;
+	char digits[WIRE_ADDRESS_MAX + 2], big[WIRE_NAME_MAX + 2];
+
+	for (size_t i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++) {
+		message = end_message();
+		message.act.timeout_usec = timeouts[i];
+		check_refused(&message);
+		message = contain_message();
+		message.act.expiry_usec = expiries[i];
+		check_refused(&message);
+	}
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		message = contain_message();
+		message.act.peer = addresses[i];
+		check_refused(&message);
+	}
+	memset(digits, '1', sizeof(digits) - 1);
+	digits[sizeof(digits) - 1] = '\0';
+	message = contain_message();
+	message.act.address = digits;
+	check_refused(&message);
+	memset(big, 'a', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	message = end_message();
+	message.act.command = big;
+	check_refused(&message);
+	message.act.command = "";
+	message.act.who = "anna\nroot";
+	check_refused(&message);
+}
+
+static void test_wire_act_numbers_are_checked(void)
+{
+	struct wire_message message = end_message();
+
+	message.act.pid = 0;
+	check_refused(&message);
+	message.act.pid = (uint32_t)INT32_MAX + 1;
+	check_refused(&message);
+	message = act_message(WIRE_ACT_PAUSE);
+	message.act.alarm = -1;
+	check_refused(&message);
+	message = act_message(WIRE_ACT_KIND_COUNT);
+	check_refused(&message);
+	message = act_message((enum wire_act_kind) - 1);
+	check_refused(&message);
+}
+
+/* The other end may be anything. */
+static void test_wire_act_bad_bytes_are_refused(void)
+{
+	static const uint8_t no_vm[] = {0x42, 0x02, 0x20, 0x03}, /* a pause, nothing else */
+		bad_kind[] = {0x42, 0x1a, 0x1a, 0x10, 0,    0,    0,    0,   0, 0,
+			      0,    0,    0,    0,    0,    0,    0,    0,   0, 0,
+			      0x20, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x30, 0x01},
+			     bad_status[] = {0x4a, 0x02, 0x10, 0x05};
+	struct error err = ERROR_INIT;
+	struct wire_message out;
+
+	check_int(wire_decode(no_vm, sizeof(no_vm), &out, &err), -EBADMSG);
+	check(strstr(err.text, "UUID") != NULL);
+	check_int(wire_decode(bad_kind, sizeof(bad_kind), &out, &err), -EBADMSG);
+	check(strstr(err.text, "kind") != NULL);
+	check_int(wire_decode(bad_status, sizeof(bad_status), &out, &err), -EBADMSG);
+	check(strstr(err.text, "status") != NULL);
+}
+
+static void test_wire_act_kinds_have_names(void)
+{
+	enum wire_act_kind kind;
+
+	for (unsigned i = 0; i < WIRE_ACT_KIND_COUNT; i++) {
+		check_int(wire_act_kind_parse(wire_act_kind_name((enum wire_act_kind)i), &kind), 0);
+		check_int(kind, i);
+	}
+	check_string(wire_act_kind_name(WIRE_ACT_END_PROCESS), "end-process");
+	check_int(wire_act_kind_parse("reboot", &kind), -EINVAL);
+	check_int(wire_act_kind_parse("", &kind), -EINVAL);
+}
+
+static void test_wire_outcome_round_trip(void)
+{
+	uint8_t report[] = {0, 1, 2, 255};
+	struct wire_message in = {.type = WIRE_OUTCOME,
+				  .outcome = {.action = UINT64_MAX,
+					      .status = WIRE_OUTCOME_PENDING,
+					      .reason = "it sleeps where nothing wakes it",
+					      .report = report,
+					      .report_size = sizeof(report)}};
+	struct wire_message out;
+
+	check_int(round_trip(&in, &out), 0);
+	check_int(out.type, WIRE_OUTCOME);
+	check(out.outcome.action == UINT64_MAX);
+	check_int(out.outcome.status, WIRE_OUTCOME_PENDING);
+	check_string(out.outcome.reason, "it sleeps where nothing wakes it");
+	check_int(out.outcome.report_size, sizeof(report));
+	check(memcmp(out.outcome.report, report, sizeof(report)) == 0);
+	wire_message_deinit(&out);
+	in.outcome.reason = "";
+	in.outcome.report_size = 0;
+	check_int(round_trip(&in, &out), 0);
+	check_string(out.outcome.reason, "");
+	check_int(out.outcome.report_size, 0);
+	wire_message_deinit(&out);
+	in.outcome.status = (enum wire_outcome_status)5;
+	check_refused(&in);
+	in.outcome.status = WIRE_OUTCOME_DONE;
+	in.outcome.reason = "bell \a";
+	check_refused(&in);
+}
+
+/* Every byte of an act replaced at random: what is taken is within the limits. */
+static void test_wire_act_survives_mutations(void)
+{
+	cleanup(free) uint8_t *data = NULL;
+	struct wire_message in = contain_message(), out;
+	size_t size;
+
+	check_int(wire_encode(&in, &data, &size, NULL), 0);
+	for (int round = 0; round < 20000; round++) {
+		size_t place = next_random() % size;
+		uint8_t was = data[place];
+
+		data[place] = (uint8_t)next_random();
+		if (wire_decode(data, size - (round % 3 == 0), &out, NULL) == 0) {
+			check(out.type != WIRE_ACT || (out.act.kind < WIRE_ACT_KIND_COUNT &&
+						       strlen(out.act.peer) <= WIRE_ADDRESS_MAX &&
+						       out.act.timeout_usec > 0));
+			wire_message_deinit(&out);
+		}
+		data[place] = was;
+	}
+}
+
 TEST_MAIN(TEST(test_wire_introspect_round_trip), TEST(test_wire_findings_round_trip),
-	  TEST(test_wire_epoch_round_trip), TEST(test_wire_hello_and_refused_round_trip),
-	  TEST(test_wire_settings_keep_each_delta), TEST(test_wire_limits_are_checked),
-	  TEST(test_wire_unknown_type_is_named), TEST(test_wire_survives_mutations))
+	  TEST(test_wire_act_round_trip), TEST(test_wire_act_limits_are_checked),
+	  TEST(test_wire_act_numbers_are_checked), TEST(test_wire_act_bad_bytes_are_refused),
+	  TEST(test_wire_act_kinds_have_names), TEST(test_wire_outcome_round_trip),
+	  TEST(test_wire_act_survives_mutations), TEST(test_wire_epoch_round_trip),
+	  TEST(test_wire_hello_and_refused_round_trip), TEST(test_wire_settings_keep_each_delta),
+	  TEST(test_wire_limits_are_checked), TEST(test_wire_unknown_type_is_named),
+	  TEST(test_wire_survives_mutations))
