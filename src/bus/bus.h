@@ -71,5 +71,9 @@ int bus_client_new(uv_loop_t *loop, const char *host, uint16_t port, const struc
 		   struct error *err);
 struct bus_client *bus_client_free(struct bus_client *client);
 
+/* The common name of the server's verified certificate, borrowed; "" while not connected, and for a
+ * certificate without one. */
+const char *bus_client_peer_name(const struct bus_client *client);
+
 /* -ENOTCONN while not connected, -ENOBUFS when the peer does not take what it gets. */
 int bus_client_send(struct bus_client *client, const uint8_t *data, size_t size);

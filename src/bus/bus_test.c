@@ -19,7 +19,7 @@ struct world {
 	struct bus_client *client;
 	int opened, received, client_opened, client_received, client_closed, peers_closed;
 	size_t last_size;
-	char name[BUS_NAME_MAX + 1], reason[256];
+	char name[BUS_NAME_MAX + 1], server_name[BUS_NAME_MAX + 1], reason[256];
 	const char *refuse_with;
 	int stop_after; /* messages back at the client, or closed connections when negative */
 };
@@ -86,6 +86,8 @@ static void on_client_opened(void *userdata)
 	static uint8_t big[BIG];
 
 	world->client_opened++;
+	(void)snprintf(world->server_name, sizeof(world->server_name), "%s",
+		       bus_client_peer_name(world->client));
 	if (world->refuse_with)
 		return;
 	for (size_t i = 0; i < sizeof(big); i++)
@@ -292,6 +294,29 @@ static void test_bus_client_comes_back_after_a_restart(void)
 	check_int(close_world(&world), 0);
 }
 
+/* The name in the controller's certificate, and only while there is a connection. */
+static void test_bus_client_knows_the_server_while_connected(void)
+{
+	struct world world;
+
+	open_world(&world);
+	check_int(start_server(&world, 0, ""), 0);
+	check_int(start_client(&world, "127.0.0.1", bus_server_port(world.server), directory,
+			       "node-a"),
+		  0);
+	check_string(bus_client_peer_name(world.client), "");
+	world.stop_after = 2;
+	(void)uv_run(&world.loop, UV_RUN_DEFAULT);
+	check_string(world.server_name, "controller");
+	check_string(bus_client_peer_name(world.client), "controller");
+	world.server = bus_server_free(world.server);
+	world.stop_after = -1;
+	(void)uv_run(&world.loop, UV_RUN_DEFAULT);
+	check_int(world.client_closed, 1);
+	check_string(bus_client_peer_name(world.client), "");
+	check_int(close_world(&world), 0);
+}
+
 static void test_bus_send_without_connection(void)
 {
 	struct world world;
@@ -326,6 +351,7 @@ static const struct test_case cases[] = {
 	TEST(test_bus_refuses_a_controller_as_node),
 	TEST(test_bus_close_reason_arrives),
 	TEST(test_bus_client_comes_back_after_a_restart),
+	TEST(test_bus_client_knows_the_server_while_connected),
 	TEST(test_bus_send_without_connection),
 	TEST(test_bus_bad_certificate_is_named),
 };

@@ -24,6 +24,7 @@ struct bus_client {
 	void *userdata;
 	struct lws *wsi; /* NULL: no connection, none under way */
 	bool open;
+	char peer_name[BUS_NAME_MAX + 1]; /* while it is open */
 	struct link link;
 	char peer_reason[BUS_REASON_MAX + 1];
 };
@@ -82,6 +83,7 @@ static void on_gone(struct bus_client *client, const char *reason)
 	link_deinit(&client->link);
 	client->wsi = NULL;
 	client->open = false;
+	client->peer_name[0] = '\0';
 	schedule_retry(client);
 	client->ops.closed(client->userdata, reason);
 }
@@ -155,6 +157,8 @@ static int serve(struct lws *wsi, enum lws_callback_reasons reason, void *user, 
 	case LWS_CALLBACK_CLIENT_ESTABLISHED:
 		client->open = true;
 		client->retry_msec = RETRY_MSEC_MIN;
+		if (link_peer_name(wsi, client->peer_name) < 0)
+			client->peer_name[0] = '\0'; /* verified, but of no name */
 		client->ops.opened(client->userdata);
 		return 0;
 	case LWS_CALLBACK_CLIENT_WRITEABLE:
@@ -249,6 +253,11 @@ struct bus_client *bus_client_free(struct bus_client *client)
 	free(client->host);
 	free(client);
 	return NULL;
+}
+
+const char *bus_client_peer_name(const struct bus_client *client)
+{
+	return client->peer_name;
 }
 
 int bus_client_send(struct bus_client *client, const uint8_t *data, size_t size)

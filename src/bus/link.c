@@ -59,6 +59,25 @@ int link_restrict_tls(void *ssl_context)
 	return SSL_CTX_set_min_proto_version(ssl_context, TLS1_3_VERSION) ? 0 : -1;
 }
 
+int link_peer_name(struct lws *wsi, char *ret_name)
+{
+	union {
+		union lws_tls_cert_info_results result;
+		char room[sizeof(union lws_tls_cert_info_results) + 256];
+	} info = {0};
+
+	if (lws_tls_peer_cert_info(wsi, LWS_TLS_CERT_INFO_VERIFIED, &info.result, 0) != 0 ||
+	    !info.result.verified)
+		return -EACCES;
+	if (lws_tls_peer_cert_info(wsi, LWS_TLS_CERT_INFO_COMMON_NAME, &info.result, 256) != 0)
+		return -EACCES;
+	if (info.result.ns.len < 1 || info.result.ns.len > BUS_NAME_MAX)
+		return -EACCES;
+	memcpy(ret_name, info.result.ns.name, (size_t)info.result.ns.len);
+	ret_name[info.result.ns.len] = '\0';
+	return strlen(ret_name) == (size_t)info.result.ns.len ? 0 : -EACCES;
+}
+
 void link_deinit(struct link *link)
 {
 	while (link->first) {

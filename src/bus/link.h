@@ -44,6 +44,10 @@ void link_fill_info(struct lws_context_creation_info *info, void **loops);
 /* TLS 1.3 and nothing older. Returns 0, or -1 for a callback to pass on. */
 int link_restrict_tls(void *ssl_context);
 
+/* The common name of the peer's verified certificate; TLS has checked chain, dates and purpose
+ * already. ret_name has BUS_NAME_MAX + 1. -EACCES: it has none that is a name. */
+int link_peer_name(struct lws *wsi, char *ret_name);
+
 /* What lws said last at its levels error and warning, for messages to people; "" when nothing. */
 const char *link_last_complaint(void);
 void link_clear_complaint(void);

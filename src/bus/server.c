@@ -48,26 +48,6 @@ static int load_authority(struct lws *wsi, void *ssl_context)
 	return link_restrict_tls(ssl_context);
 }
 
-/* The common name of the verified certificate; TLS has checked chain, dates and purpose already. */
-static int peer_name(struct lws *wsi, char *ret_name)
-{
-	union {
-		union lws_tls_cert_info_results result;
-		char room[sizeof(union lws_tls_cert_info_results) + 256];
-	} info = {0};
-
-	if (lws_tls_peer_cert_info(wsi, LWS_TLS_CERT_INFO_VERIFIED, &info.result, 0) != 0 ||
-	    !info.result.verified)
-		return -EACCES;
-	if (lws_tls_peer_cert_info(wsi, LWS_TLS_CERT_INFO_COMMON_NAME, &info.result, 256) != 0)
-		return -EACCES;
-	if (info.result.ns.len < 1 || info.result.ns.len > BUS_NAME_MAX)
-		return -EACCES;
-	memcpy(ret_name, info.result.ns.name, (size_t)info.result.ns.len);
-	ret_name[info.result.ns.len] = '\0';
-	return strlen(ret_name) == (size_t)info.result.ns.len ? 0 : -EACCES;
-}
-
 static int open_peer(struct lws *wsi, struct session *session)
 {
 	struct bus_server *server = server_of(wsi);
@@ -78,7 +58,7 @@ static int open_peer(struct lws *wsi, struct session *session)
 	peer = calloc(1, sizeof(*peer));
 	if (!peer)
 		return -1;
-	if (peer_name(wsi, peer->name) < 0) {
+	if (link_peer_name(wsi, peer->name) < 0) {
 		free(peer);
 		return -1;
 	}
