@@ -451,9 +451,9 @@ static bool is_known(struct job *const *jobs, size_t count, uint64_t request)
 
 /* False: refused, and answered. */
 static bool may_look(const struct introspector *introspector, const struct wire_introspect *request,
-		     const struct introspector_vm *vm)
+		     const struct policy_case *asked)
 {
-	if (!vm) {
+	if (!asked) {
 		decline(introspector, request->request, WIRE_FINDINGS_REFUSED,
 			"this node has no such VM");
 		return false;
@@ -461,13 +461,13 @@ static bool may_look(const struct introspector *introspector, const struct wire_
 	for (size_t i = 0; i < request->view_count; i++) {
 		const char *view = request->views[i];
 
-		if (policy_allows_view(introspector->policy, vm->name, vm->project, view))
+		if (policy_allows_view(introspector->policy, asked, view))
 			continue;
 		decline(introspector, request->request, WIRE_FINDINGS_REFUSED,
 			policy_knows_view(view)
 				? "this node's policy does not allow view '%.32s' of VM %s"
 				: "this node knows no view '%.32s', asked for of VM %s",
-			view, vm->name);
+			view, asked->vm);
 		return false;
 	}
 	return true;
@@ -475,7 +475,7 @@ static bool may_look(const struct introspector *introspector, const struct wire_
 
 /* NULL when memory is out. */
 static struct job *make_job(struct introspector *introspector,
-			    const struct wire_introspect *request, const char *uuid)
+			    const struct wire_introspect *request)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	size_t used = 0;
@@ -489,7 +489,7 @@ static struct job *make_job(struct introspector *introspector,
 	job->interval_usec = request->interval_usec == 0                  ? INTERVAL_USEC_DEFAULT
 			     : request->interval_usec > INTERVAL_USEC_MIN ? request->interval_usec
 									  : INTERVAL_USEC_MIN;
-	(void)snprintf(job->vm, sizeof(job->vm), "%s", uuid);
+	(void)vm_uuid_format(&request->vm, job->vm);
 	for (size_t i = 0; i < request->view_count; i++)
 		used += (size_t)snprintf(job->views + used, sizeof(job->views) - used, "%s%s",
 					 i ? "," : "", request->views[i]);
@@ -498,7 +498,7 @@ static struct job *make_job(struct introspector *introspector,
 }
 
 void introspector_ask(struct introspector *introspector, const struct wire_introspect *request,
-		      const struct introspector_vm *vm)
+		      const struct policy_case *asked)
 {
 	struct job *job;
 
@@ -507,19 +507,19 @@ void introspector_ask(struct introspector *introspector, const struct wire_intro
 		log_debug("request %llu is said again", (unsigned long long)request->request);
 		return;
 	}
-	if (!may_look(introspector, request, vm))
+	if (!may_look(introspector, request, asked))
 		return;
 	if (introspector->waiting_count == INTROSPECTOR_WAITING_MAX) {
 		decline(introspector, request->request, WIRE_FINDINGS_FAILED, "too many requests");
 		return;
 	}
-	job = make_job(introspector, request, vm->uuid);
+	job = make_job(introspector, request);
 	if (!job) {
 		decline(introspector, request->request, WIRE_FINDINGS_FAILED, "out of memory");
 		return;
 	}
 	log_info("request %llu, alarm %lld: looking into VM %s for %s",
-		 (unsigned long long)request->request, (long long)request->alarm, vm->name,
+		 (unsigned long long)request->request, (long long)request->alarm, asked->vm,
 		 job->views);
 	introspector->waiting[introspector->waiting_count++] = job;
 	start_waiting(introspector);

@@ -44,11 +44,7 @@ struct introspector *introspector_new(uv_loop_t *loop, const struct introspector
  * at most. */
 struct introspector *introspector_free(struct introspector *introspector);
 
-/* What the node knows of the VM: its name and project, for the policy. */
-struct introspector_vm {
-	const char *uuid, *name, *project;
-};
-/* `vm` NULL: this node has no such VM. Copies what it needs. A request that bears the number of one
- * that runs or waits is that one said again: it is dropped. */
+/* `asked` NULL: this node has no such VM. Copies what it needs. A request that bears the number of
+ * one that runs or waits is that one said again: it is dropped. */
 void introspector_ask(struct introspector *introspector, const struct wire_introspect *request,
-		      const struct introspector_vm *vm);
+		      const struct policy_case *asked);

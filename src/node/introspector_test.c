@@ -139,9 +139,10 @@ static void ask(struct world *world, uint64_t number, const char *view)
 					  .view_count = 2,
 					  .interval_usec = 0.05 * USEC_PER_SEC,
 					  .budget_usec = 100 * USEC_PER_MSEC};
-	struct introspector_vm vm = {uuid, "web1", "shop"};
+	struct policy_case asked = {"controller", "web1", "shop"};
 
-	introspector_ask(world->introspector, &request, &vm);
+	(void)vm_uuid_parse(uuid, &request.vm);
+	introspector_ask(world->introspector, &request, &asked);
 }
 
 /* Runs the loop until so many answers are there. */

@@ -121,12 +121,11 @@ static void take_refusal(struct node *node, const char *reason)
 
 static void take_introspect(struct node *node, const struct wire_introspect *request)
 {
-	char uuid[VM_UUID_TEXT_SIZE];
-	struct introspector_vm vm = {.uuid = vm_uuid_format(&request->vm, uuid)};
-	bool found = fleet_find_vm(node->fleet, &request->vm, &vm.name, &vm.project) == 0;
+	struct policy_case asked = {.controller = bus_client_peer_name(node->client)};
+	bool found = fleet_find_vm(node->fleet, &request->vm, &asked.vm, &asked.project) == 0;
 
 	if (node->have_settings)
-		introspector_ask(node->introspector, request, found ? &vm : NULL);
+		introspector_ask(node->introspector, request, found ? &asked : NULL);
 	else
 		log_warning("a request to look into a VM comes before the settings: passed over");
 }

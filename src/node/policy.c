@@ -15,6 +15,8 @@ static const struct config_key rule_keys[] = {
 	{"vm", CONFIG_STRING, AT(vm), "", .help = "Shell pattern of VM names; empty: any."},
 	{"project", CONFIG_STRING, AT(project), "",
 	 .help = "Shell pattern of the cloud's project names; empty: any."},
+	{"controllers", CONFIG_STRINGS, AT(controllers), "[any]",
+	 .help = "Shell patterns of the names in controllers' certificates; empty: any."},
 	{"views", CONFIG_STRINGS, AT(views), "[all]", .choices = "all|none|" VIEWS,
 	 .help = "What may be looked at; empty: all."},
 	{"actions", CONFIG_STRINGS, AT(actions), "[none]",
@@ -27,7 +29,7 @@ static const struct config_table rule_table = {"rules", sizeof(struct policy_rul
 
 static const struct config_key keys[] = {
 	{"rules", CONFIG_RECORDS, offsetof(struct policy, rules), "", .record = &rule_table,
-	 .help = "The first that fits a VM counts. Where none does: all views, no actions."},
+	 .help = "The first that fits counts. Where none does: all views, no actions."},
 };
 
 const struct config_table policy_table = {"node-policy.yaml", sizeof(struct policy), keys,
@@ -69,14 +71,23 @@ static bool fits(const char *pattern, const char *name)
 	return !*pattern || fnmatch(pattern, name, 0) == 0;
 }
 
+static bool fits_one(const struct config_strings *patterns, const char *name)
+{
+	for (size_t i = 0; i < patterns->count; i++)
+		if (fits(patterns->items[i], name))
+			return true;
+	return patterns->count == 0;
+}
+
 /* NULL: none fits. */
-static const struct policy_rule *find_rule(const struct policy *policy, const char *vm,
-					   const char *project)
+static const struct policy_rule *find_rule(const struct policy *policy,
+					   const struct policy_case *asked)
 {
 	const struct policy_rule *rules = policy->rules.items;
 
 	for (size_t i = 0; i < policy->rules.count; i++)
-		if (fits(rules[i].vm, vm) && fits(rules[i].project, project))
+		if (fits(rules[i].vm, asked->vm) && fits(rules[i].project, asked->project) &&
+		    fits_one(&rules[i].controllers, asked->controller))
 			return &rules[i];
 	return NULL;
 }
@@ -89,10 +100,10 @@ static bool has(const struct config_strings *strings, const char *word)
 	return false;
 }
 
-bool policy_allows_view(const struct policy *policy, const char *vm, const char *project,
+bool policy_allows_view(const struct policy *policy, const struct policy_case *asked,
 			const char *view)
 {
-	const struct policy_rule *rule = find_rule(policy, vm, project);
+	const struct policy_rule *rule = find_rule(policy, asked);
 
 	if (!policy_knows_view(view))
 		return false;
@@ -101,10 +112,10 @@ bool policy_allows_view(const struct policy *policy, const char *vm, const char 
 	return !has(&rule->views, "none") && (has(&rule->views, "all") || has(&rule->views, view));
 }
 
-bool policy_allows_action(const struct policy *policy, const char *vm, const char *project,
+bool policy_allows_action(const struct policy *policy, const struct policy_case *asked,
 			  const char *action)
 {
-	const struct policy_rule *rule = find_rule(policy, vm, project);
+	const struct policy_rule *rule = find_rule(policy, asked);
 
 	return rule && !has(&rule->actions, "none") && has(&rule->actions, action);
 }

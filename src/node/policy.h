@@ -9,10 +9,12 @@
 
 #include "config/config.h"
 
-/* One entry of `rules`: the first that fits a VM counts. Patterns are as in glob(7); empty: any. */
+/* One entry of `rules`: the first that fits the VM and who asks counts. Patterns are as in glob(7);
+ * empty: any. */
 struct policy_rule {
 	char *vm, *project;
-	struct config_strings views;   /* of atom-vmi; "all" or empty: all. "none": none */
+	struct config_strings controllers; /* patterns of the names in their certificates */
+	struct config_strings views;       /* of atom-vmi; "all" or empty: all. "none": none */
 	struct config_strings actions; /* "end-process", "contain", "pause", "snapshot"; empty or
 					  "none": none */
 };
@@ -31,9 +33,14 @@ void policy_deinit(struct policy *policy);
 /* Whether it is one of atom-vmi's views. Its commands are none. */
 bool policy_knows_view(const char *view);
 
-/* Whether the view, or the action, is allowed on a VM of that name and project; false for what is
- * not known. "none" in a list outweighs what else is in it. */
-bool policy_allows_view(const struct policy *policy, const char *vm, const char *project,
+/* Who asks, and for which VM. The texts are not NULL; "" is a name that only "any" fits. */
+struct policy_case {
+	const char *controller, *vm, *project;
+};
+
+/* Whether the view, or the action, is allowed in that case; false for what is not known. "none" in
+ * a list outweighs what else is in it. */
+bool policy_allows_view(const struct policy *policy, const struct policy_case *asked,
 			const char *view);
-bool policy_allows_action(const struct policy *policy, const char *vm, const char *project,
+bool policy_allows_action(const struct policy *policy, const struct policy_case *asked,
 			  const char *action);

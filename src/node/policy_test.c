@@ -38,12 +38,25 @@ static int load(const char *text, struct policy *ret_policy, struct error *err)
 	return r;
 }
 
+static bool allows_view(const struct policy *policy, const char *vm, const char *project,
+			const char *view)
+{
+	return policy_allows_view(policy, &(struct policy_case){"controller", vm, project}, view);
+}
+
+static bool allows_action(const struct policy *policy, const char *vm, const char *project,
+			  const char *action)
+{
+	return policy_allows_action(policy, &(struct policy_case){"controller", vm, project},
+				    action);
+}
+
 static bool has_defaults(const struct policy *policy)
 {
-	return policy_allows_view(policy, "web1", "", "ps") &&
-	       policy_allows_view(policy, "db", "shop", "hidden") &&
-	       !policy_allows_action(policy, "web1", "", "end-process") &&
-	       !policy_allows_action(policy, "web1", "", "none");
+	return allows_view(policy, "web1", "", "ps") &&
+	       allows_view(policy, "db", "shop", "hidden") &&
+	       !allows_action(policy, "web1", "", "end-process") &&
+	       !allows_action(policy, "web1", "", "none");
 }
 
 static void test_policy_without_file_looks_in_and_does_nothing(void)
@@ -82,15 +95,41 @@ static void test_policy_first_rule_that_fits_counts(void)
 		       "  - {views: [all], actions: [none, pause]}\n",
 		       &policy, NULL),
 		  0);
-	check(policy_allows_view(&policy, "web-12", "shop", "net"));
-	check(!policy_allows_view(&policy, "web-12", "shop", "files"));
-	check(!policy_allows_action(&policy, "web-12", "shop", "pause"));
-	check(policy_allows_view(&policy, "web-x", "shop", "files"));
-	check(policy_allows_action(&policy, "web-12", "", "pause"));
-	check(!policy_allows_action(&policy, "web-12", "", "snapshot"));
-	check(!policy_allows_view(&policy, "db", "shop", "ps"));
-	check(policy_allows_view(&policy, "db", "", "ps"));
-	check(!policy_allows_action(&policy, "db", "", "pause"));
+	check(allows_view(&policy, "web-12", "shop", "net"));
+	check(!allows_view(&policy, "web-12", "shop", "files"));
+	check(!allows_action(&policy, "web-12", "shop", "pause"));
+	check(allows_view(&policy, "web-x", "shop", "files"));
+	check(allows_action(&policy, "web-12", "", "pause"));
+	check(!allows_action(&policy, "web-12", "", "snapshot"));
+	check(!allows_view(&policy, "db", "shop", "ps"));
+	check(allows_view(&policy, "db", "", "ps"));
+	check(!allows_action(&policy, "db", "", "pause"));
+	policy_deinit(&policy);
+}
+
+static void test_policy_controllers_take_part_in_the_fit(void)
+{
+	static const struct {
+		struct policy_case asked;
+		bool may_pause, may_look;
+	} cases[] = {
+		{{"ops-7", "web1", ""}, true, true}, {{"night", "web1", ""}, true, true},
+		{{"day", "web1", ""}, false, true},  {{"ops-7", "db1", ""}, false, false},
+		{{"", "web1", ""}, false, true},     {{"", "db1", ""}, false, false},
+	};
+	struct policy policy;
+
+	check_int(load("rules:\n"
+		       "  - {vm: 'web*', controllers: ['ops-*', night], actions: [pause]}\n"
+		       "  - {vm: 'web*', views: [top]}\n"
+		       "  - {controllers: ['*'], views: [none]}\n",
+		       &policy, NULL),
+		  0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		check(policy_allows_action(&policy, &cases[i].asked, "pause") ==
+		      cases[i].may_pause);
+		check(policy_allows_view(&policy, &cases[i].asked, "top") == cases[i].may_look);
+	}
 	policy_deinit(&policy);
 }
 
@@ -103,13 +142,13 @@ static void test_policy_unknown_words_are_never_allowed(void)
 
 	check_int(load("rules: [{views: [all], actions: [contain]}]\n", &policy, NULL), 0);
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		check(!policy_allows_view(&policy, "web1", "", words[i]));
-		check(!policy_allows_action(&policy, "web1", "", words[i]));
+		check(!allows_view(&policy, "web1", "", words[i]));
+		check(!allows_action(&policy, "web1", "", words[i]));
 	}
-	check(policy_allows_view(&policy, "web1", "", "info"));
-	check(policy_allows_view(&policy, "web1", "", "syscalls"));
-	check(policy_allows_view(&policy, "web1", "", "top"));
-	check(policy_allows_action(&policy, "web1", "", "contain"));
+	check(allows_view(&policy, "web1", "", "info"));
+	check(allows_view(&policy, "web1", "", "syscalls"));
+	check(allows_view(&policy, "web1", "", "top"));
+	check(allows_action(&policy, "web1", "", "contain"));
 	policy_deinit(&policy);
 }
 
@@ -204,15 +243,18 @@ static void test_policy_example_is_good(void)
 	}
 	check_int(load(example, &policy, &err), 0);
 	check_int(policy.rules.count, 3);
-	check(!policy_allows_view(&policy, "vault-1", "", "ps"));
-	check(!policy_allows_view(&policy, "a", "customers", "files"));
-	check(policy_allows_action(&policy, "web-1", "", "end-process"));
+	check(!allows_view(&policy, "vault-1", "", "ps"));
+	check(!allows_view(&policy, "a", "customers", "files"));
+	check(allows_action(&policy, "web-1", "", "end-process"));
+	check(!policy_allows_action(&policy, &(struct policy_case){"other", "web-1", ""},
+				    "end-process"));
 	policy_deinit(&policy);
 }
 
 TEST_MAIN(TEST(test_policy_without_file_looks_in_and_does_nothing),
 	  TEST(test_policy_without_rules_is_the_defaults),
 	  TEST(test_policy_first_rule_that_fits_counts),
+	  TEST(test_policy_controllers_take_part_in_the_fit),
 	  TEST(test_policy_unknown_words_are_never_allowed),
 	  TEST(test_policy_bad_file_names_line_and_key),
 	  TEST(test_policy_unreadable_file_is_an_error),
