@@ -159,11 +159,11 @@ static int take_detail(void *userdata, const struct store_alarm *alarm)
 	return 0;
 }
 
-static int take_event(void *userdata, int64_t time_usec, const char *event, const char *text)
+static int take_event(void *userdata, const struct store_event *event)
 {
-	return json_array_append_new(userdata,
-				     json_pack("{s:o, s:s, s:s}", "time", api_time(time_usec),
-					       "event", event, "text", text));
+	return json_array_append_new(userdata, json_pack("{s:o, s:s, s:s}", "time",
+							 api_time(event->time_usec), "event",
+							 event->event, "text", event->text));
 }
 
 int api_alarm(void *userdata, struct http_request *request, struct error *err)

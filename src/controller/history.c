@@ -290,7 +290,7 @@ static int write_events(struct history *history, struct error *err)
 		int r = items[i].event && items[i].text
 				? store_put_alarm_event(history->store, items[i].alarm,
 							items[i].time_usec, items[i].event,
-							items[i].text, err)
+							items[i].text, "", err)
 				: 0;
 
 		if (r < 0)

@@ -1,37 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "store/store_internal.h"
-
-/* Statements are shared, so a callback must not start the reading that it is called from. */
-
-typedef int use_row(sqlite3_stmt *row, void *each, void *userdata);
-
-/* Steps through all rows; `use` unpacks one and calls the caller's callback. */
-static int each_row(struct store *store, sqlite3_stmt *statement, use_row *use, void *each,
-		    void *userdata, struct error *err)
-{
-	int r = 0, step;
-
-	while (r == 0 && (step = sqlite3_step(statement)) != SQLITE_DONE) {
-		if (step != SQLITE_ROW)
-			r = store_error(store, "reading", err);
-		else
-			r = use(statement, each, userdata);
-	}
-	(void)sqlite3_reset(statement);
-	return r;
-}
-
-static const char *text_at(sqlite3_stmt *row, int column)
-{
-	const char *text = (const char *)sqlite3_column_text(row, column);
-
-	return text ? text : "";
-}
 
 static double value_at(sqlite3_stmt *row, int column)
 {
@@ -47,10 +19,10 @@ struct vm_each {
 static int use_vm(sqlite3_stmt *row, void *each, void *userdata)
 {
 	struct store_vm vm = {
-		.node = text_at(row, 1),
-		.name = text_at(row, 3),
-		.instance = text_at(row, 4),
-		.project = text_at(row, 5),
+		.node = store_text_at(row, 1),
+		.name = store_text_at(row, 3),
+		.instance = store_text_at(row, 4),
+		.project = store_text_at(row, 5),
 		.vcpus = (uint32_t)sqlite3_column_int64(row, 6),
 	};
 
@@ -64,8 +36,8 @@ int store_each_vm(struct store *store,
 		  int (*each)(void *userdata, int64_t vm, const struct store_vm *seen),
 		  void *userdata, struct error *err)
 {
-	return each_row(store, store_statement(store, STATEMENT_EACH_VM), use_vm,
-			&(struct vm_each){each}, userdata, err);
+	return store_walk(store, store_statement(store, STATEMENT_EACH_VM), use_vm,
+			  &(struct vm_each){each}, userdata, err);
 }
 
 struct series_each {
@@ -76,7 +48,7 @@ static int use_series(sqlite3_stmt *row, void *each, void *userdata)
 {
 	enum metric metric;
 
-	if (metric_parse(text_at(row, 1), &metric) < 0)
+	if (metric_parse(store_text_at(row, 1), &metric) < 0)
 		return 0; /* of a metric that this version does not have */
 	return ((struct series_each *)each)->each(userdata, sqlite3_column_int64(row, 0), metric);
 }
@@ -88,7 +60,7 @@ int store_each_series(struct store *store, int64_t vm,
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_EACH_SERIES);
 
 	(void)sqlite3_bind_int64(statement, 1, vm);
-	return each_row(store, statement, use_series, &(struct series_each){each}, userdata, err);
+	return store_walk(store, statement, use_series, &(struct series_each){each}, userdata, err);
 }
 
 static void read_point(sqlite3_stmt *row, struct store_point *ret_point)
@@ -154,7 +126,7 @@ int store_each_point(struct store *store, int64_t series, int64_t from_usec, int
 	(void)sqlite3_bind_int64(statement, 1, series);
 	(void)sqlite3_bind_int64(statement, 2, from_usec);
 	(void)sqlite3_bind_int64(statement, 3, to_usec);
-	return each_row(store, statement, use_point, &(struct point_each){each}, userdata, err);
+	return store_walk(store, statement, use_point, &(struct point_each){each}, userdata, err);
 }
 
 struct row_each {
@@ -181,11 +153,11 @@ int store_each_row(struct store *store, const char *group, int64_t from_usec, in
 {
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_EACH_ROW);
 
-	(void)sqlite3_bind_text(statement, 1, group, -1, SQLITE_STATIC);
+	store_bind_text(statement, 1, group);
 	(void)sqlite3_bind_int64(statement, 2, from_usec);
 	(void)sqlite3_bind_int64(statement, 3, to_usec);
 	(void)sqlite3_bind_int64(statement, 4, newest > 0 ? (int64_t)newest : -1);
-	return each_row(store, statement, use_group_row, &(struct row_each){each}, userdata, err);
+	return store_walk(store, statement, use_group_row, &(struct row_each){each}, userdata, err);
 }
 
 struct alarm_each {
@@ -198,13 +170,13 @@ static int use_alarm(sqlite3_stmt *row, void *each, void *userdata)
 	struct alarm_each *alarm_each = each;
 	struct store_alarm alarm = {
 		.id = sqlite3_column_int64(row, 0),
-		.group = text_at(row, 1),
-		.state = text_at(row, 2),
+		.group = store_text_at(row, 1),
+		.state = store_text_at(row, 2),
 		.opened_usec = sqlite3_column_int64(row, 3),
 		.closed_usec = sqlite3_column_int64(row, 4),
 		.level = (uint32_t)sqlite3_column_int64(row, 5),
-		.summary = text_at(row, 6),
-		.evidence = text_at(row, 7),
+		.summary = store_text_at(row, 6),
+		.evidence = store_text_at(row, 7),
 	};
 
 	alarm_each->seen++;
@@ -218,10 +190,10 @@ int store_each_alarm(struct store *store, const char *state, size_t limit,
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_EACH_ALARM);
 
 	if (state)
-		(void)sqlite3_bind_text(statement, 1, state, -1, SQLITE_STATIC);
-	(void)sqlite3_bind_int64(statement, 2, limit < INT_MAX ? (int64_t)limit : INT_MAX);
-	return each_row(store, statement, use_alarm, &(struct alarm_each){.each = each}, userdata,
-			err);
+		store_bind_text(statement, 1, state);
+	store_bind_limit(statement, 2, limit);
+	return store_walk(store, statement, use_alarm, &(struct alarm_each){.each = each}, userdata,
+			  err);
 }
 
 int store_get_alarm(struct store *store, int64_t id,
@@ -233,7 +205,7 @@ int store_get_alarm(struct store *store, int64_t id,
 	int r;
 
 	(void)sqlite3_bind_int64(statement, 1, id);
-	r = each_row(store, statement, use_alarm, &alarm_each, userdata, err);
+	r = store_walk(store, statement, use_alarm, &alarm_each, userdata, err);
 	if (r == 0 && alarm_each.seen == 0)
 		return error_set(err, -ENOENT, "there is no alarm %lld", (long long)id);
 	return r;
@@ -241,38 +213,52 @@ int store_get_alarm(struct store *store, int64_t id,
 
 int store_last_alarm(struct store *store, int64_t *ret_id, struct error *err)
 {
-	sqlite3_stmt *statement = store_statement(store, STATEMENT_LAST_ALARM);
-	int step = sqlite3_step(statement), r = 0;
-
-	if (step == SQLITE_ROW)
-		*ret_id = sqlite3_column_int64(statement, 0);
-	else if (step == SQLITE_DONE)
-		*ret_id = 0;
-	else
-		r = store_error(store, "reading", err);
-	(void)sqlite3_reset(statement);
-	return r;
+	return store_last_id(store, "alarm", ret_id, err);
 }
 
 struct event_each {
-	int (*each)(void *userdata, int64_t time_usec, const char *event, const char *text);
+	int (*each)(void *userdata, const struct store_event *event);
 };
 
 static int use_event(sqlite3_stmt *row, void *each, void *userdata)
 {
-	return ((struct event_each *)each)
-		->each(userdata, sqlite3_column_int64(row, 0), text_at(row, 1), text_at(row, 2));
+	struct store_event event = {
+		.id = sqlite3_column_int64(row, 0),
+		.alarm = sqlite3_column_int64(row, 1),
+		.time_usec = sqlite3_column_int64(row, 2),
+		.event = store_text_at(row, 3),
+		.text = store_text_at(row, 4),
+		.vm = store_text_at(row, 5),
+	};
+
+	return ((struct event_each *)each)->each(userdata, &event);
 }
 
 int store_each_alarm_event(struct store *store, int64_t alarm,
-			   int (*each)(void *userdata, int64_t time_usec, const char *event,
-				       const char *text),
+			   int (*each)(void *userdata, const struct store_event *event),
 			   void *userdata, struct error *err)
 {
-	sqlite3_stmt *statement = store_statement(store, STATEMENT_EACH_EVENT);
+	sqlite3_stmt *statement = store_statement(store, STATEMENT_EACH_ALARM_EVENT);
 
 	(void)sqlite3_bind_int64(statement, 1, alarm);
-	return each_row(store, statement, use_event, &(struct event_each){each}, userdata, err);
+	return store_walk(store, statement, use_event, &(struct event_each){each}, userdata, err);
+}
+
+int store_each_event(struct store *store, int64_t after, size_t limit, bool newest,
+		     int (*each)(void *userdata, const struct store_event *event), void *userdata,
+		     struct error *err)
+{
+	sqlite3_stmt *statement =
+		store_statement(store, newest ? STATEMENT_EACH_NEWEST_EVENT : STATEMENT_EACH_EVENT);
+
+	(void)sqlite3_bind_int64(statement, 1, after);
+	store_bind_limit(statement, 2, limit);
+	return store_walk(store, statement, use_event, &(struct event_each){each}, userdata, err);
+}
+
+int store_last_event(struct store *store, int64_t *ret_id, struct error *err)
+{
+	return store_last_id(store, "event", ret_id, err);
 }
 
 int store_get_state(struct store *store, const char *key, char **ret_value, struct error *err)
@@ -280,10 +266,10 @@ int store_get_state(struct store *store, const char *key, char **ret_value, stru
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_GET_STATE);
 	int step, r = 0;
 
-	(void)sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
+	store_bind_text(statement, 1, key);
 	step = sqlite3_step(statement);
 	if (step == SQLITE_ROW) {
-		char *copy = strdup(text_at(statement, 0));
+		char *copy = strdup(store_text_at(statement, 0));
 
 		r = copy ? 0 : error_set(err, -ENOMEM, "out of memory");
 		if (copy)

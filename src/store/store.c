@@ -13,83 +13,9 @@
 #include "base/cleanup.h"
 #include "store/store_internal.h"
 
-enum { SCHEMA_VERSION = 1, BUSY_TIMEOUT_MSEC = 5000 };
+enum { BUSY_TIMEOUT_MSEC = 5000 };
 
 DEFINE_CLEANUP(struct store *, store_free)
-
-/* Step n brings schema n to n + 1. A step never changes once released. */
-static const char *const migrations[SCHEMA_VERSION] = {
-	"CREATE TABLE vm (id INTEGER PRIMARY KEY, node TEXT NOT NULL, uuid BLOB NOT NULL,"
-	" name TEXT NOT NULL, instance TEXT NOT NULL, project TEXT NOT NULL, vcpus INTEGER NOT "
-	"NULL,"
-	" UNIQUE (node, uuid)) STRICT;"
-	"CREATE TABLE series (id INTEGER PRIMARY KEY, vm INTEGER NOT NULL REFERENCES vm (id),"
-	" metric TEXT NOT NULL, UNIQUE (vm, metric)) STRICT;"
-	"CREATE TABLE point (series INTEGER NOT NULL, time INTEGER NOT NULL, state INTEGER NOT "
-	"NULL,"
-	" value REAL, delta REAL NOT NULL, PRIMARY KEY (series, time)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX point_time ON point (time);"
-	"CREATE TABLE grouprow (grp TEXT NOT NULL, time INTEGER NOT NULL, state INTEGER NOT NULL,"
-	" spe REAL, q REAL, components INTEGER NOT NULL, level INTEGER NOT NULL,"
-	" PRIMARY KEY (grp, time)) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE alarm (id INTEGER PRIMARY KEY AUTOINCREMENT, grp TEXT NOT NULL,"
-	" state TEXT NOT NULL, opened INTEGER NOT NULL, closed INTEGER NOT NULL,"
-	" level INTEGER NOT NULL, summary TEXT NOT NULL, evidence TEXT NOT NULL) STRICT;"
-	"CREATE TABLE event (id INTEGER PRIMARY KEY, alarm INTEGER NOT NULL REFERENCES alarm (id)"
-	" ON DELETE CASCADE, time INTEGER NOT NULL, event TEXT NOT NULL, text TEXT NOT NULL) "
-	"STRICT;"
-	"CREATE INDEX event_alarm ON event (alarm, id);"
-	"CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
-};
-
-static const char *const statement_texts[STATEMENT_COUNT] = {
-	[STATEMENT_FIND_VM] = "SELECT id, name, instance, project, vcpus FROM vm"
-			      " WHERE node = ? AND uuid = ?",
-	[STATEMENT_ADD_VM] = "INSERT INTO vm (node, uuid, name, instance, project, vcpus)"
-			     " VALUES (?, ?, ?, ?, ?, ?)",
-	[STATEMENT_UPDATE_VM] = "UPDATE vm SET name = ?, instance = ?, project = ?, vcpus = ?"
-				" WHERE id = ?",
-	[STATEMENT_FIND_SERIES] = "SELECT id FROM series WHERE vm = ? AND metric = ?",
-	[STATEMENT_ADD_SERIES] = "INSERT INTO series (vm, metric) VALUES (?, ?)",
-	[STATEMENT_PUT_POINT] = "INSERT OR REPLACE INTO point VALUES (?, ?, ?, ?, ?)",
-	[STATEMENT_PUT_ROW] = "INSERT OR REPLACE INTO grouprow VALUES (?, ?, ?, ?, ?, ?, ?)",
-	[STATEMENT_PUT_ALARM] =
-		"INSERT INTO alarm (id, grp, state, opened, closed, level, summary, evidence)"
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET grp = "
-		"excluded.grp,"
-		" state = excluded.state, opened = excluded.opened, closed = excluded.closed,"
-		" level = excluded.level, summary = excluded.summary, evidence = excluded.evidence",
-	[STATEMENT_LAST_ALARM] = "SELECT seq FROM sqlite_sequence WHERE name = 'alarm'",
-	[STATEMENT_ADD_EVENT] = "INSERT INTO event (alarm, time, event, text) VALUES (?, ?, ?, ?)",
-	[STATEMENT_PUT_STATE] = "INSERT OR REPLACE INTO state VALUES (?, ?)",
-	[STATEMENT_GET_STATE] = "SELECT value FROM state WHERE key = ?",
-	/* a point is needed as long as no newer one is in force at the limit */
-	[STATEMENT_EXPIRE_POINTS] =
-		"DELETE FROM point WHERE (series, time) IN (SELECT p.series, p.time FROM point p"
-		" WHERE p.time < ?1 AND EXISTS (SELECT 1 FROM point n WHERE n.series = p.series"
-		" AND n.time > p.time AND n.time <= ?1) ORDER BY p.time LIMIT ?2)",
-	[STATEMENT_EXPIRE_ROWS] = "DELETE FROM grouprow WHERE (grp, time) IN"
-				  " (SELECT grp, time FROM grouprow WHERE time < ?1 LIMIT ?2)",
-	[STATEMENT_EXPIRE_ALARMS] = "DELETE FROM alarm WHERE id IN (SELECT id FROM alarm"
-				    " WHERE closed > 0 AND closed < ?1 LIMIT ?2)",
-	[STATEMENT_EACH_VM] = "SELECT id, node, uuid, name, instance, project, vcpus FROM vm"
-			      " ORDER BY id",
-	[STATEMENT_EACH_SERIES] = "SELECT id, metric FROM series WHERE vm = ? ORDER BY id",
-	[STATEMENT_POINT_AT] = "SELECT time, state, value, delta FROM point WHERE series = ?"
-			       " AND time <= ? ORDER BY time DESC LIMIT 1",
-	[STATEMENT_EACH_POINT] = "SELECT time, state, value, delta FROM point WHERE series = ?"
-				 " AND time >= ? AND time < ? ORDER BY time",
-	[STATEMENT_EACH_ROW] =
-		"SELECT time, state, spe, q, components, level FROM (SELECT * FROM grouprow"
-		" WHERE grp = ? AND time >= ? AND time < ? ORDER BY time DESC LIMIT ?) ORDER BY "
-		"time",
-	[STATEMENT_EACH_ALARM] =
-		"SELECT id, grp, state, opened, closed, level, summary, evidence FROM alarm"
-		" WHERE ?1 IS NULL OR (?1 = 'open') = (closed = 0) ORDER BY id DESC LIMIT ?2",
-	[STATEMENT_GET_ALARM] = "SELECT id, grp, state, opened, closed, level, summary, evidence"
-				" FROM alarm WHERE id = ?",
-	[STATEMENT_EACH_EVENT] = "SELECT time, event, text FROM event WHERE alarm = ? ORDER BY id",
-};
 
 /* Errors */
 
@@ -109,6 +35,8 @@ static int code_of(int sqlite_code)
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return -EBUSY;
+	case SQLITE_CONSTRAINT:
+		return -EINVAL;
 	default:
 		return -EIO;
 	}
@@ -154,6 +82,44 @@ int store_run(struct store *store, sqlite3_stmt *statement, const char *doing, s
 		r = store_error(store, doing, err);
 	(void)sqlite3_reset(statement);
 	return r;
+}
+
+int store_walk(struct store *store, sqlite3_stmt *statement, store_use_row *use, void *each,
+	       void *userdata, struct error *err)
+{
+	int r = 0, step;
+
+	while (r == 0 && (step = sqlite3_step(statement)) != SQLITE_DONE) {
+		if (step != SQLITE_ROW)
+			r = store_error(store, "reading", err);
+		else
+			r = use(statement, each, userdata);
+	}
+	(void)sqlite3_reset(statement);
+	return r;
+}
+
+int store_read_number(struct store *store, sqlite3_stmt *statement, int64_t *ret_number,
+		      struct error *err)
+{
+	int step = sqlite3_step(statement), r = 0;
+
+	if (step == SQLITE_ROW)
+		*ret_number = sqlite3_column_int64(statement, 0);
+	else if (step == SQLITE_DONE)
+		*ret_number = 0;
+	else
+		r = store_error(store, "reading", err);
+	(void)sqlite3_reset(statement);
+	return r;
+}
+
+int store_last_id(struct store *store, const char *table, int64_t *ret_id, struct error *err)
+{
+	sqlite3_stmt *statement = store_statement(store, STATEMENT_LAST_ID);
+
+	store_bind_text(statement, 1, table);
+	return store_read_number(store, statement, ret_id, err);
 }
 
 static int execute(struct store *store, const char *text, const char *doing, struct error *err)
@@ -206,19 +172,19 @@ static int migrate(struct store *store, struct error *err)
 
 	if (r < 0)
 		return r;
-	if (version > SCHEMA_VERSION)
+	if (version > STORE_SCHEMA_VERSION)
 		return error_set(
 			err, -EPROTO,
 			"store %s was written by a newer atomd (schema %d, this one knows %d): "
 			"use that one, or another store.path",
-			store->path, (int)version, SCHEMA_VERSION);
-	for (; version < SCHEMA_VERSION; version++) {
+			store->path, (int)version, STORE_SCHEMA_VERSION);
+	for (; version < STORE_SCHEMA_VERSION; version++) {
 		char text[64];
 
 		(void)snprintf(text, sizeof(text), "PRAGMA user_version = %d", (int)version + 1);
 		r = execute(store, "BEGIN IMMEDIATE", "making the tables", err);
 		if (r == 0)
-			r = execute(store, migrations[version], "making the tables", err);
+			r = execute(store, store_migrations[version], "making the tables", err);
 		if (r == 0)
 			r = execute(store, text, "making the tables", err);
 		if (r == 0)
@@ -253,8 +219,9 @@ static int check_integrity(struct store *store, struct error *err)
 static int prepare_all(struct store *store, struct error *err)
 {
 	for (size_t i = 0; i < STATEMENT_COUNT; i++)
-		if (sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
-				       &store->statements[i], NULL) != SQLITE_OK)
+		if (sqlite3_prepare_v3(store->db, store_statement_texts[i], -1,
+				       SQLITE_PREPARE_PERSISTENT, &store->statements[i],
+				       NULL) != SQLITE_OK)
 			return store_error(store, "preparing", err);
 	return 0;
 }
@@ -315,9 +282,33 @@ struct store *store_free(struct store *store)
 
 /* Transactions */
 
+/* The level cannot be changed within a transaction, and only a commit that syncs by itself is
+ * undone where the disk fails it. Where going back fails, commits are slower, which is no failure.
+ */
+static void end_durable(struct store *store)
+{
+	if (!store->durable || !sqlite3_get_autocommit(store->db))
+		return;
+	(void)sqlite3_exec(store->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+	store->durable = false;
+}
+
 int store_begin(struct store *store, struct error *err)
 {
 	return execute(store, "BEGIN IMMEDIATE", "beginning", err);
+}
+
+int store_begin_durably(struct store *store, struct error *err)
+{
+	int r = execute(store, "PRAGMA synchronous = FULL", "beginning", err);
+
+	if (r < 0)
+		return r;
+	store->durable = true;
+	r = store_begin(store, err);
+	if (r < 0)
+		end_durable(store);
+	return r;
 }
 
 int store_commit(struct store *store, struct error *err)
@@ -326,6 +317,7 @@ int store_commit(struct store *store, struct error *err)
 
 	if (r < 0)
 		store_rollback(store);
+	end_durable(store);
 	return r;
 }
 
@@ -334,4 +326,5 @@ void store_rollback(struct store *store)
 	/* where SQLite has rolled back by itself there is nothing to undo, which is no failure */
 	if (!sqlite3_get_autocommit(store->db))
 		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	end_durable(store);
 }

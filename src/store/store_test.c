@@ -13,31 +13,8 @@
 
 #include "base/cleanup.h"
 #include "base/test.h"
-
-DEFINE_CLEANUP(struct store *, store_free)
-
-static char directory[64], path[96];
-
-static int start(void)
-{
-	(void)strcpy(directory, "/tmp/atom-store-test-XXXXXX");
-	if (!mkdtemp(directory))
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/atom.db", directory);
-	return 0;
-}
-
-static void finish(void)
-{
-	static const char *const suffixes[] = {"", "-wal", "-shm", ".lock"};
-	char name[128];
-
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		(void)snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
-		(void)unlink(name);
-	}
-	(void)rmdir(directory);
-}
+#include "store/store_internal.h"
+#include "store/test_file.h"
 
 static const struct store_vm vm1 = {.node = "node-a",
 				    .uuid = {{1}},
@@ -163,12 +140,12 @@ static int see_alarm(void *userdata, const struct store_alarm *alarm)
 	return strcmp(alarm->group, "g") == 0 ? 0 : -1;
 }
 
-static int see_event(void *userdata, int64_t time, const char *event, const char *text)
+static int see_event(void *userdata, const struct store_event *event)
 {
 	struct seen *seen = userdata;
 
-	seen->times[seen->count++] = time;
-	return strcmp(text, "because") == 0 ? 0 : -1;
+	seen->times[seen->count++] = event->id;
+	return strcmp(event->text, "because") == 0 && strcmp(event->vm, "u-1") == 0 ? 0 : -1;
 }
 
 static void test_store_alarms_and_their_history(void)
@@ -189,7 +166,7 @@ static void test_store_alarms_and_their_history(void)
 	check_int(last, 0);
 	check_int(store_begin(store, NULL), 0);
 	check_int(store_put_alarm(store, &alarm, NULL), 0);
-	check_int(store_put_alarm_event(store, 1, 5, "opened", "because", NULL), 0);
+	check_int(store_put_alarm_event(store, 1, 5, "opened", "because", "u-1", NULL), 0);
 	alarm.state = "cleared";
 	alarm.closed_usec = 9;
 	check_int(store_put_alarm(store, &alarm, NULL), 0);
@@ -309,6 +286,90 @@ static void test_store_newer_schema_is_refused(void)
 	finish();
 }
 
+/* A file as the first version wrote it. */
+static int write_first_version(void)
+{
+	sqlite3 *db;
+	int r = sqlite3_open(path, &db);
+
+	if (r == SQLITE_OK)
+		r = sqlite3_exec(db, store_migrations[0], NULL, NULL, NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_exec(db,
+				 "PRAGMA user_version = 1;"
+				 "INSERT INTO alarm VALUES (7, 'g', 'open', 5, 0, 1, 's', '{}');"
+				 "INSERT INTO event VALUES (3, 7, 5, 'opened', 'first');"
+				 "INSERT INTO event VALUES (9, 7, 6, 'cleared', 'second');"
+				 "INSERT INTO state VALUES ('key', 'kept')",
+				 NULL, NULL, NULL);
+	(void)sqlite3_close(db);
+	return r;
+}
+
+static int see_old_event(void *userdata, const struct store_event *event)
+{
+	struct seen *seen = userdata;
+
+	seen->times[seen->count++] = event->id;
+	if (event->alarm != 7 || event->time_usec != (event->id == 3 ? 5 : 6))
+		return -1;
+	return strcmp(event->text, event->id == 3 ? "first" : "second") == 0 &&
+			       strcmp(event->vm, "") == 0
+		       ? 0
+		       : -1;
+}
+
+static void test_store_first_version_is_migrated(void)
+{
+	cleanup(store_free) struct store *store = NULL;
+	char *value = NULL;
+	struct seen alarms = {0}, events = {0};
+	int64_t last;
+
+	check_int(start(), 0);
+	check_int(write_first_version(), SQLITE_OK);
+	check_int(store_open(path, &store, NULL), 0);
+	check_int(store_each_alarm(store, NULL, 10, see_alarm, &alarms, NULL), 0);
+	check_int(alarms.count, 1);
+	check_int(alarms.times[0], 7);
+	check_int(store_each_event(store, 0, 10, false, see_old_event, &events, NULL), 0);
+	check_int(events.count, 2);
+	check_int(events.times[0], 3);
+	check_int(events.times[1], 9);
+	check_int(store_last_event(store, &last, NULL), 0);
+	check_int(last, 9);
+	check_int(store_get_state(store, "key", &value, NULL), 0);
+	check_string(value, "kept");
+	free(value);
+	/* and it goes on as one of this version, now and when it is opened again */
+	check_int(store_put_alarm_event(store, 7, 8, "note", "third", "u", NULL), 0);
+	check_int(store_append_audit(store, 1, 8, "{}", "h", NULL), 0);
+	store = store_free(store);
+	check_int(store_open(path, &store, NULL), 0);
+	check_int(store_last_event(store, &last, NULL), 0);
+	check_int(last, 10);
+	finish();
+}
+
+/* A step that fails half-way leaves the file as it was. */
+static void test_store_failed_migration_changes_nothing(void)
+{
+	cleanup(store_free) struct store *store = NULL;
+	struct error err = ERROR_INIT;
+	sqlite3 *db;
+
+	check_int(start(), 0);
+	check_int(write_first_version(), SQLITE_OK);
+	check_int(sqlite3_open(path, &db), SQLITE_OK);
+	check_int(sqlite3_exec(db, "CREATE TABLE outbox (x)", NULL, NULL, NULL), SQLITE_OK);
+	check(store_open(path, &store, &err) < 0);
+	check(strstr(err.text, "outbox"));
+	check_int(sqlite3_exec(db, "DROP TABLE outbox", NULL, NULL, NULL), SQLITE_OK);
+	(void)sqlite3_close(db);
+	check_int(store_open(path, &store, NULL), 0);
+	finish();
+}
+
 /* The file may not grow: the tick fails whole, what was there stays, and it goes on when there is
  * room again. */
 static void test_store_full_disk(void)
@@ -359,4 +420,5 @@ TEST_MAIN(TEST(test_store_points_are_a_step_function),
 	  TEST(test_store_alarms_and_their_history), TEST(test_store_killed_in_mid_transaction),
 	  TEST(test_store_one_owner), TEST(test_store_damaged_file_is_left_alone),
 	  TEST(test_store_truncated_file_is_named), TEST(test_store_newer_schema_is_refused),
-	  TEST(test_store_full_disk))
+	  TEST(test_store_first_version_is_migrated),
+	  TEST(test_store_failed_migration_changes_nothing), TEST(test_store_full_disk))

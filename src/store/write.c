@@ -5,11 +5,6 @@
 
 #include "store/store_internal.h"
 
-static void bind_text(sqlite3_stmt *statement, int place, const char *text)
-{
-	(void)sqlite3_bind_text(statement, place, text, -1, SQLITE_STATIC);
-}
-
 /* NaN is NULL. */
 static void bind_value(sqlite3_stmt *statement, int place, double value)
 {
@@ -25,12 +20,12 @@ static int add_vm(struct store *store, const struct store_vm *vm, int64_t *ret_v
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_ADD_VM);
 	int r;
 
-	bind_text(statement, 1, vm->node);
+	store_bind_text(statement, 1, vm->node);
 	(void)sqlite3_bind_blob(statement, 2, vm->uuid.bytes, sizeof(vm->uuid.bytes),
 				SQLITE_STATIC);
-	bind_text(statement, 3, vm->name);
-	bind_text(statement, 4, vm->instance);
-	bind_text(statement, 5, vm->project);
+	store_bind_text(statement, 3, vm->name);
+	store_bind_text(statement, 4, vm->instance);
+	store_bind_text(statement, 5, vm->project);
 	(void)sqlite3_bind_int64(statement, 6, vm->vcpus);
 	r = store_run(store, statement, "adding a VM", err);
 	if (r == 0)
@@ -51,9 +46,9 @@ static int update_vm(struct store *store, int64_t number, const struct store_vm 
 {
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_UPDATE_VM);
 
-	bind_text(statement, 1, vm->name);
-	bind_text(statement, 2, vm->instance);
-	bind_text(statement, 3, vm->project);
+	store_bind_text(statement, 1, vm->name);
+	store_bind_text(statement, 2, vm->instance);
+	store_bind_text(statement, 3, vm->project);
 	(void)sqlite3_bind_int64(statement, 4, vm->vcpus);
 	(void)sqlite3_bind_int64(statement, 5, number);
 	return store_run(store, statement, "renaming a VM", err);
@@ -67,7 +62,7 @@ int store_vm_number(struct store *store, const struct store_vm *vm, int64_t *ret
 	int64_t number;
 	int step;
 
-	bind_text(statement, 1, vm->node);
+	store_bind_text(statement, 1, vm->node);
 	(void)sqlite3_bind_blob(statement, 2, vm->uuid.bytes, sizeof(vm->uuid.bytes),
 				SQLITE_STATIC);
 	step = sqlite3_step(statement);
@@ -89,7 +84,7 @@ int store_series_number(struct store *store, int64_t vm, enum metric metric, int
 	int step, r;
 
 	(void)sqlite3_bind_int64(statement, 1, vm);
-	bind_text(statement, 2, metric_info(metric)->name);
+	store_bind_text(statement, 2, metric_info(metric)->name);
 	step = sqlite3_step(statement);
 	if (step == SQLITE_ROW)
 		*ret_series = sqlite3_column_int64(statement, 0);
@@ -100,7 +95,7 @@ int store_series_number(struct store *store, int64_t vm, enum metric metric, int
 		return 0;
 	statement = store_statement(store, STATEMENT_ADD_SERIES);
 	(void)sqlite3_bind_int64(statement, 1, vm);
-	bind_text(statement, 2, metric_info(metric)->name);
+	store_bind_text(statement, 2, metric_info(metric)->name);
 	r = store_run(store, statement, "adding a series", err);
 	if (r == 0)
 		*ret_series = sqlite3_last_insert_rowid(store->db);
@@ -125,7 +120,7 @@ int store_put_row(struct store *store, const char *group, const struct store_row
 {
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_PUT_ROW);
 
-	bind_text(statement, 1, group);
+	store_bind_text(statement, 1, group);
 	(void)sqlite3_bind_int64(statement, 2, row->time_usec);
 	(void)sqlite3_bind_int(statement, 3, row->state);
 	bind_value(statement, 4, row->spe);
@@ -140,25 +135,26 @@ int store_put_alarm(struct store *store, const struct store_alarm *alarm, struct
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_PUT_ALARM);
 
 	(void)sqlite3_bind_int64(statement, 1, alarm->id);
-	bind_text(statement, 2, alarm->group);
-	bind_text(statement, 3, alarm->state);
+	store_bind_text(statement, 2, alarm->group);
+	store_bind_text(statement, 3, alarm->state);
 	(void)sqlite3_bind_int64(statement, 4, alarm->opened_usec);
 	(void)sqlite3_bind_int64(statement, 5, alarm->closed_usec);
 	(void)sqlite3_bind_int64(statement, 6, alarm->level);
-	bind_text(statement, 7, alarm->summary);
-	bind_text(statement, 8, alarm->evidence);
+	store_bind_text(statement, 7, alarm->summary);
+	store_bind_text(statement, 8, alarm->evidence);
 	return store_run(store, statement, "writing an alarm", err);
 }
 
 int store_put_alarm_event(struct store *store, int64_t alarm, int64_t time_usec, const char *event,
-			  const char *text, struct error *err)
+			  const char *text, const char *vm, struct error *err)
 {
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_ADD_EVENT);
 
 	(void)sqlite3_bind_int64(statement, 1, alarm);
 	(void)sqlite3_bind_int64(statement, 2, time_usec);
-	bind_text(statement, 3, event);
-	bind_text(statement, 4, text);
+	store_bind_text(statement, 3, event);
+	store_bind_text(statement, 4, text);
+	store_bind_text(statement, 5, vm);
 	return store_run(store, statement, "writing an alarm's history", err);
 }
 
@@ -166,8 +162,8 @@ int store_put_state(struct store *store, const char *key, const char *value, str
 {
 	sqlite3_stmt *statement = store_statement(store, STATEMENT_PUT_STATE);
 
-	bind_text(statement, 1, key);
-	bind_text(statement, 2, value);
+	store_bind_text(statement, 1, key);
+	store_bind_text(statement, 2, value);
 	return store_run(store, statement, "writing state", err);
 }
 
@@ -185,8 +181,10 @@ static int expire(struct store *store, enum statement which, int64_t before_usec
 
 int store_expire(struct store *store, int64_t before_usec, size_t limit, struct error *err)
 {
-	static const enum statement statements[] = {STATEMENT_EXPIRE_POINTS, STATEMENT_EXPIRE_ROWS,
-						    STATEMENT_EXPIRE_ALARMS};
+	/* alarms before actions: what belongs to an alarm stays as long as it does */
+	static const enum statement statements[] = {
+		STATEMENT_EXPIRE_POINTS, STATEMENT_EXPIRE_ROWS, STATEMENT_EXPIRE_ALARMS,
+		STATEMENT_EXPIRE_ACTIONS, STATEMENT_EXPIRE_MESSAGES};
 	int gone = 0;
 
 	for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
