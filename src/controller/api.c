@@ -369,16 +369,16 @@ static int answer_metric(void *userdata, struct http_request *request, struct er
 }
 
 const struct http_route api_routes[] = {
-	{"/healthz", answer_health},
-	{"/metrics", api_prometheus},
-	{"/api/v1/status", answer_status},
-	{"/api/v1/nodes", answer_nodes},
-	{"/api/v1/vms", answer_vms},
-	{"/api/v1/vms/{vm}", answer_vm},
-	{"/api/v1/vms/{vm}/metrics/{metric}", answer_metric},
-	{"/api/v1/groups", api_groups},
-	{"/api/v1/groups/{group}", api_group},
-	{"/api/v1/alarms", api_alarms},
-	{"/api/v1/alarms/{id}", api_alarm},
+	{"GET", "/healthz", 0, answer_health},
+	{"GET", "/metrics", 0, api_prometheus},
+	{"GET", "/api/v1/status", 0, answer_status},
+	{"GET", "/api/v1/nodes", 0, answer_nodes},
+	{"GET", "/api/v1/vms", 0, answer_vms},
+	{"GET", "/api/v1/vms/{vm}", 0, answer_vm},
+	{"GET", "/api/v1/vms/{vm}/metrics/{metric}", 0, answer_metric},
+	{"GET", "/api/v1/groups", 0, api_groups},
+	{"GET", "/api/v1/groups/{group}", 0, api_group},
+	{"GET", "/api/v1/alarms", 0, api_alarms},
+	{"GET", "/api/v1/alarms/{id}", 0, api_alarm},
 };
 const size_t api_route_count = sizeof(api_routes) / sizeof(api_routes[0]);

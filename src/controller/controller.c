@@ -75,14 +75,17 @@ static int listen_for_all(struct controller *controller, struct error *err)
 {
 	const struct settings *settings = &controller->settings;
 	struct bus_tls tls = {settings->tls_ca, settings->tls_certificate, settings->tls_key};
+	struct http_server_options options = {.address = settings->http_address,
+					      .port = (uint16_t)settings->http_port,
+					      .routes = api_routes,
+					      .count = api_route_count,
+					      .userdata = controller};
 	int r = bus_server_new(&controller->loop, settings->bus_address,
 			       (uint16_t)settings->bus_port, &tls, &link_ops, controller,
 			       &controller->bus, err);
 
 	if (r == 0)
-		r = http_server_new(&controller->loop, settings->http_address,
-				    (uint16_t)settings->http_port, api_routes, api_route_count,
-				    controller, &controller->http, err);
+		r = http_server_new(&controller->loop, &options, &controller->http, err);
 	return r;
 }
 
