@@ -24,11 +24,12 @@ static json_t *describe_column(const struct group *group, const struct contribut
 	const struct metric_info *info = metric_info(column->metric);
 	bool up = contribution->mean_abnormal > contribution->mean_normal;
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b}", "vm",
-			 column->vm->name, "uuid", column->vm->uuid_text, "node",
-			 column->vm->node->name, "metric", info->name, "unit", info->unit, "rd",
-			 api_number(contribution->rd), "stddev", api_number(contribution->stddev),
-			 "meandiff", api_number(contribution->meandiff), "mean_normal",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b}",
+			 "vm", column->vm->name, "uuid", column->vm->uuid_text, "project",
+			 column->vm->project, "node", column->vm->node->name, "metric", info->name,
+			 "unit", info->unit, "rd", api_number(contribution->rd), "stddev",
+			 api_number(contribution->stddev), "meandiff",
+			 api_number(contribution->meandiff), "mean_normal",
 			 api_number(contribution->mean_normal), "mean_abnormal",
 			 api_number(contribution->mean_abnormal), "direction", up ? "up" : "down",
 			 "from_zero", contribution->from_zero, "abnormal", contribution->abnormal);
@@ -359,8 +360,8 @@ static json_t *list_in(json_t *evidence, const char *name)
 	return json_object_set_new(evidence, name, list) < 0 ? NULL : list;
 }
 
-int alarm_note(struct alarm *alarm, const char *by, const char *text, struct history *history,
-	       struct error *err)
+int alarm_note(struct alarm *alarm, const char *by, const char *project, const char *text,
+	       struct history *history, struct error *err)
 {
 	json_t *notes = list_in(alarm->evidence, "notes");
 	int64_t now = clock_wall_usec();
@@ -371,8 +372,9 @@ int alarm_note(struct alarm *alarm, const char *by, const char *text, struct his
 	if (strlen(text) > ALARM_NOTE_SIZE_MAX || json_array_size(notes) >= ALARM_NOTES_MAX)
 		return error_set(err, -E2BIG, "a note has at most %d bytes, an alarm %d notes",
 				 ALARM_NOTE_SIZE_MAX, ALARM_NOTES_MAX);
-	if (json_array_append_new(notes, json_pack("{s:o, s:s, s:s}", "time", api_time(now), "by",
-						   by, "text", text)) < 0 ||
+	if (json_array_append_new(notes, json_pack("{s:o, s:s, s:s, s:s}", "time", api_time(now),
+						   "by", by, "project", project, "text", text)) <
+		    0 ||
 	    asprintf(&said, "%s: %s", by, text) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
 	history_alarm(history, alarm);

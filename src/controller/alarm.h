@@ -71,9 +71,10 @@ bool alarm_is_like(const struct alarm *alarm);
  */
 void alarm_set_looking(struct alarm *alarm, bool is_looking, struct history *history);
 
-/* A person's words. `by` is who. -E2BIG: too long or too many, -EINVAL: empty. */
-int alarm_note(struct alarm *alarm, const char *by, const char *text, struct history *history,
-	       struct error *err);
+/* A person's words. `by` is who, `project` whose person that is ("" nobody's in particular).
+ * -E2BIG: too long or too many, -EINVAL: empty. */
+int alarm_note(struct alarm *alarm, const char *by, const char *project, const char *text,
+	       struct history *history, struct error *err);
 
 /* The verdict of a person or a rule. ALARM_NORMAL closes the alarm; its group's monitor is the
  * caller's to tell. -EALREADY when that verdict stands. */

@@ -156,6 +156,17 @@ static json_t *describe_node(const struct node *node)
 			 "bytes_received", (json_int_t)bytes_of(node));
 }
 
+/* A request of one project sees the nodes that its VMs run on. */
+static bool has_visible(const struct node *node, const struct http_request *request)
+{
+	struct vm *vm;
+
+	map_foreach (node->vms, i, vm)
+		if (access_sees(request, vm))
+			return true;
+	return !*access_project(request);
+}
+
 static int answer_nodes(void *userdata, struct http_request *request, struct error *err)
 {
 	const struct controller *controller = userdata;
@@ -163,7 +174,8 @@ static int answer_nodes(void *userdata, struct http_request *request, struct err
 	struct node *node;
 
 	map_foreach (controller->fleet.nodes, i, node)
-		(void)json_array_append_new(list, describe_node(node));
+		if (has_visible(node, request))
+			(void)json_array_append_new(list, describe_node(node));
 	http_answer_json(request, json_pack("{s:o}", "nodes", list));
 	return 200;
 }
@@ -236,17 +248,32 @@ static int answer_vms(void *userdata, struct http_request *request, struct error
 
 	map_foreach (controller->fleet.nodes, i, node) {
 		map_foreach (node->vms, j, vm)
-			(void)json_array_append_new(list, describe_vm(vm));
+			if (access_sees(request, vm))
+				(void)json_array_append_new(list, describe_vm(vm));
 	}
 	http_answer_json(request, json_pack("{s:o}", "vms", list));
 	return 200;
+}
+
+/* The VM that the path names, if the request may see it. */
+static int find_vm(const struct controller *controller, const struct http_request *request,
+		   struct vm **ret_vm, struct error *err)
+{
+	const char *name = http_request_parameter(request, 0);
+	int r = fleet_find_vm(&controller->fleet, name, ret_vm, err);
+
+	if (r == -EINVAL && *access_project(request)) /* the text lists all of that name */
+		return error_set(err, r, "'%.100s' is ambiguous: use the UUID", name);
+	if (r == 0 && !access_sees(request, *ret_vm))
+		return error_set(err, -ENOENT, "there is no VM '%.100s'", name);
+	return r;
 }
 
 static int answer_vm(void *userdata, struct http_request *request, struct error *err)
 {
 	const struct controller *controller = userdata;
 	struct vm *vm;
-	int r = fleet_find_vm(&controller->fleet, http_request_parameter(request, 0), &vm, err);
+	int r = find_vm(controller, request, &vm, err);
 
 	if (r < 0)
 		return r;
@@ -346,7 +373,7 @@ static int answer_metric(void *userdata, struct http_request *request, struct er
 	enum metric metric;
 	struct vm *vm;
 	json_t *body;
-	int r = fleet_find_vm(&controller->fleet, http_request_parameter(request, 0), &vm, err);
+	int r = find_vm(controller, request, &vm, err);
 
 	if (r < 0)
 		return r;
@@ -369,16 +396,24 @@ static int answer_metric(void *userdata, struct http_request *request, struct er
 }
 
 const struct http_route api_routes[] = {
-	{"GET", "/healthz", 0, answer_health},
-	{"GET", "/metrics", 0, api_prometheus},
-	{"GET", "/api/v1/status", 0, answer_status},
-	{"GET", "/api/v1/nodes", 0, answer_nodes},
-	{"GET", "/api/v1/vms", 0, answer_vms},
-	{"GET", "/api/v1/vms/{vm}", 0, answer_vm},
-	{"GET", "/api/v1/vms/{vm}/metrics/{metric}", 0, answer_metric},
-	{"GET", "/api/v1/groups", 0, api_groups},
-	{"GET", "/api/v1/groups/{group}", 0, api_group},
-	{"GET", "/api/v1/alarms", 0, api_alarms},
-	{"GET", "/api/v1/alarms/{id}", 0, api_alarm},
+	{"GET", "/healthz", ACCESS_NONE, answer_health},
+	{"GET", "/metrics", ACCESS_VIEWER, api_prometheus},
+	{"GET", "/api/v1/status", ACCESS_VIEWER, answer_status},
+	{"GET", "/api/v1/nodes", ACCESS_VIEWER, answer_nodes},
+	{"GET", "/api/v1/vms", ACCESS_VIEWER, answer_vms},
+	{"GET", "/api/v1/vms/{vm}", ACCESS_VIEWER, answer_vm},
+	{"GET", "/api/v1/vms/{vm}/metrics/{metric}", ACCESS_VIEWER, answer_metric},
+	{"GET", "/api/v1/groups", ACCESS_VIEWER, api_groups},
+	{"GET", "/api/v1/groups/{group}", ACCESS_VIEWER, api_group},
+	{"GET", "/api/v1/alarms", ACCESS_VIEWER, api_alarms},
+	{"GET", "/api/v1/alarms/{id}", ACCESS_VIEWER, api_alarm},
+	{"POST", "/api/v1/alarms/{id}/notes", ACCESS_OPERATOR, api_alarm_note},
+	{"POST", "/api/v1/alarms/{id}/verdict", ACCESS_OPERATOR, api_alarm_verdict},
+	{"GET", "/api/v1/events", ACCESS_VIEWER, api_events},
+	{"GET", "/api/v1/actions", ACCESS_VIEWER, api_actions},
+	{"POST", "/api/v1/actions", ACCESS_OPERATOR, api_action_order},
+	{"GET", "/api/v1/actions/{id}", ACCESS_VIEWER, api_action},
+	{"POST", "/api/v1/actions/{id}/veto", ACCESS_OPERATOR, api_action_veto},
+	{"GET", "/api/v1/audit", ACCESS_ADMIN, api_audit},
 };
 const size_t api_route_count = sizeof(api_routes) / sizeof(api_routes[0]);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP API (docs/http-api.md): groups with their rows, alarms with their evidence and history.
- */
+/* The HTTP API (docs/http-api.md): groups with their rows. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +9,13 @@
 #include "controller/api.h"
 #include "controller/controller.h"
 
-enum { ROWS_DEFAULT = 10000, ROWS_MAX = 1000000, ALARMS_DEFAULT = 100, ALARMS_MAX = 10000 };
+enum { ROWS_DEFAULT = 10000, ROWS_MAX = 1000000 };
 
 /* Groups */
 
-static json_t *list_vms(const struct controller *controller, const struct group *group)
+/* Those that the request may see. */
+static json_t *list_vms(const struct controller *controller, const struct group *group,
+			const struct http_request *request)
 {
 	json_t *list = json_array();
 	struct node *node;
@@ -22,27 +23,33 @@ static json_t *list_vms(const struct controller *controller, const struct group 
 
 	map_foreach (controller->fleet.nodes, i, node) {
 		map_foreach (node->vms, j, vm)
-			if (vm->group == group)
+			if (vm->group == group && access_sees(request, vm))
 				(void)json_array_append_new(list, json_string(vm->name));
 	}
 	return list;
 }
 
-static json_t *describe_group(const struct controller *controller, const struct group *group)
+/* NULL: the request may see nothing of it. */
+static json_t *describe_group(const struct controller *controller, const struct group *group,
+			      const struct http_request *request)
 {
 	const struct row_verdict *verdict = &group->verdict;
-	json_t *alarm = group->alarm ? json_integer(group->alarm->id) : json_null();
+	json_t *vms = list_vms(controller, group, request), *alarm;
 
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o}",
-			 "name", group->name, "vms", list_vms(controller, group), "columns",
-			 (json_int_t)group->column_count, "learning",
-			 (json_int_t)group_learning_columns(group), "window_rows",
-			 (json_int_t)monitor_window_rows(group->monitor), "window_size",
-			 (json_int_t)controller->groups.options.window_rows, "state",
-			 group_state_name(group), "spe", api_number(verdict->spe), "q",
-			 api_number(verdict->q), "components", (json_int_t)verdict->components,
-			 "level", (json_int_t)verdict->level, "time", api_time(group->row_usec),
-			 "alarm", alarm);
+	if (*access_project(request) && json_array_size(vms) == 0) {
+		json_decref(vms);
+		return NULL;
+	}
+	alarm = group->alarm ? json_integer(group->alarm->id) : json_null();
+	return json_pack(
+		"{s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
+		group->name, "vms", vms, "columns", (json_int_t)group->column_count, "learning",
+		(json_int_t)group_learning_columns(group), "window_rows",
+		(json_int_t)monitor_window_rows(group->monitor), "window_size",
+		(json_int_t)controller->groups.options.window_rows, "state",
+		group_state_name(group), "spe", api_number(verdict->spe), "q",
+		api_number(verdict->q), "components", (json_int_t)verdict->components, "level",
+		(json_int_t)verdict->level, "time", api_time(group->row_usec), "alarm", alarm);
 }
 
 int api_groups(void *userdata, struct http_request *request, struct error *err)
@@ -51,8 +58,12 @@ int api_groups(void *userdata, struct http_request *request, struct error *err)
 	json_t *list = json_array();
 	struct group *group;
 
-	map_foreach (controller->groups.by_name, i, group)
-		(void)json_array_append_new(list, describe_group(controller, group));
+	map_foreach (controller->groups.by_name, i, group) {
+		json_t *described = describe_group(controller, group, request);
+
+		if (described)
+			(void)json_array_append_new(list, described);
+	}
 	http_answer_json(request, json_pack("{s:o}", "groups", list));
 	return 200;
 }
@@ -89,104 +100,19 @@ int api_group(void *userdata, struct http_request *request, struct error *err)
 	struct controller *controller = userdata;
 	const char *name = http_request_parameter(request, 0);
 	const struct group *group = map_find(controller->groups.by_name, name);
-	json_t *body, *rows;
+	json_t *body = group ? describe_group(controller, group, request) : NULL, *rows;
 	int r;
 
-	if (!group)
+	if (!body)
 		return error_set(err, -ENOENT, "there is no group '%.100s'", name);
 	rows = json_array();
 	r = read_rows(controller, request, group, rows, err);
 	if (r < 0) {
 		json_decref(rows);
-		return r;
-	}
-	body = describe_group(controller, group);
-	(void)json_object_set_new(body, "rows", rows);
-	http_answer_json(request, body);
-	return 200;
-}
-
-/* Alarms */
-
-static json_t *describe_alarm(const struct store_alarm *alarm)
-{
-	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:I, s:s}", "id", (json_int_t)alarm->id,
-			 "group", alarm->group, "state", alarm->state, "opened",
-			 api_time(alarm->opened_usec), "closed", api_time(alarm->closed_usec),
-			 "level", (json_int_t)alarm->level, "summary", alarm->summary);
-}
-
-static int take_alarm(void *userdata, const struct store_alarm *alarm)
-{
-	return json_array_append_new(userdata, describe_alarm(alarm));
-}
-
-int api_alarms(void *userdata, struct http_request *request, struct error *err)
-{
-	struct controller *controller = userdata;
-	const char *argument = http_request_query(request, "state");
-	char state[8] = "";
-	json_t *list;
-	size_t limit;
-	int r;
-
-	if (argument && strcmp(argument, "open") != 0 && strcmp(argument, "closed") != 0)
-		return error_set(err, -EINVAL, "state must be open or closed");
-	(void)snprintf(state, sizeof(state), "%s", argument ? argument : "");
-	r = api_get_limit(request, ALARMS_DEFAULT, ALARMS_MAX, &limit, err);
-	if (r < 0)
-		return r;
-	list = json_array();
-	r = store_each_alarm(history_store(controller->history), *state ? state : NULL, limit,
-			     take_alarm, list, err);
-	if (r < 0) {
-		json_decref(list);
-		return r;
-	}
-	http_answer_json(request, json_pack("{s:o}", "alarms", list));
-	return 200;
-}
-
-static int take_detail(void *userdata, const struct store_alarm *alarm)
-{
-	json_t *evidence = json_loads(alarm->evidence, 0, NULL), *described = describe_alarm(alarm);
-
-	(void)json_object_update(userdata, described);
-	if (evidence)
-		(void)json_object_update(userdata, evidence);
-	json_decref(evidence);
-	json_decref(described);
-	return 0;
-}
-
-static int take_event(void *userdata, const struct store_event *event)
-{
-	return json_array_append_new(userdata, json_pack("{s:o, s:s, s:s}", "time",
-							 api_time(event->time_usec), "event",
-							 event->event, "text", event->text));
-}
-
-int api_alarm(void *userdata, struct http_request *request, struct error *err)
-{
-	struct store *store = history_store(((struct controller *)userdata)->history);
-	const char *text = http_request_parameter(request, 0);
-	json_t *body, *events;
-	char *end;
-	long long id = strtoll(text, &end, 10);
-	int r;
-
-	if (*end || id < 1)
-		return error_set(err, -EINVAL, "'%.60s' is no alarm number", text);
-	body = json_object();
-	events = json_array();
-	r = store_get_alarm(store, id, take_detail, body, err);
-	if (r == 0)
-		r = store_each_alarm_event(store, id, take_event, events, err);
-	(void)json_object_set_new(body, "history", events);
-	if (r < 0) {
 		json_decref(body);
 		return r;
 	}
+	(void)json_object_set_new(body, "rows", rows);
 	http_answer_json(request, body);
 	return 200;
 }

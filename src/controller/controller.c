@@ -19,6 +19,8 @@ static void on_watch(uv_timer_t *timer)
 
 	link_watch(controller);
 	inquiries_follow(controller);
+	actions_follow(controller);
+	access_follow(&controller->access);
 	history_write(controller->history); /* what a full disk has kept back */
 }
 
@@ -63,29 +65,40 @@ static int open_state(struct controller *controller, struct error *err)
 	if (r == 0)
 		r = inquiries_init(&controller->inquiries, &controller->settings, err);
 	if (r == 0)
+		r = access_init(&controller->access, &controller->settings, err);
+	if (r == 0)
 		r = history_new(controller->settings.store_path, &controller->history, err);
 	if (r == 0 &&
 	    (fleet_init(&controller->fleet) < 0 ||
 	     groups_init(&controller->groups, &controller->settings, controller->history) < 0))
 		r = error_set(err, -ENOMEM, "out of memory");
-	return r == 0 ? rebuild(controller, err) : r;
+	if (r == 0)
+		r = rebuild(controller, err);
+	if (r == 0)
+		r = actions_init(&controller->actions, history_store(controller->history), err);
+	return r;
 }
 
 static int listen_for_all(struct controller *controller, struct error *err)
 {
 	const struct settings *settings = &controller->settings;
 	struct bus_tls tls = {settings->tls_ca, settings->tls_certificate, settings->tls_key};
-	struct http_server_options options = {.address = settings->http_address,
-					      .port = (uint16_t)settings->http_port,
-					      .routes = api_routes,
-					      .count = api_route_count,
-					      .userdata = controller};
+	struct http_server_options http = {
+		.address = settings->http_address,
+		.port = (uint16_t)settings->http_port,
+		.certificate_file = settings->http_certificate,
+		.key_file = settings->http_key,
+		.routes = api_routes,
+		.count = api_route_count,
+		.authorize = access_authorize,
+		.userdata = controller,
+	};
 	int r = bus_server_new(&controller->loop, settings->bus_address,
 			       (uint16_t)settings->bus_port, &tls, &link_ops, controller,
 			       &controller->bus, err);
 
 	if (r == 0)
-		r = http_server_new(&controller->loop, &options, &controller->http, err);
+		r = http_server_new(&controller->loop, &http, &controller->http, err);
 	return r;
 }
 
@@ -99,8 +112,9 @@ int controller_start(struct controller *controller, struct error *err)
 		return r;
 	start_handles(controller);
 	controller->started_usec = clock_wall_usec();
-	log_info("nodes connect to %s port %u; the API is at http://%s:%u; the store is %s",
+	log_info("nodes connect to %s port %u; the API is at http%s://%s:%u; the store is %s",
 		 controller->settings.bus_address, bus_server_port(controller->bus),
+		 *controller->settings.http_certificate ? "s" : "",
 		 controller->settings.http_address, http_server_port(controller->http),
 		 controller->settings.store_path);
 	(void)sd_notify(0, "READY=1"); /* says nothing where nobody listens */
@@ -125,7 +139,9 @@ void controller_stop(struct controller *controller, int exit_code)
 void controller_deinit(struct controller *controller)
 {
 	controller->history = history_free(controller->history);
+	actions_deinit(&controller->actions);
 	inquiries_deinit(&controller->inquiries);
+	access_deinit(&controller->access);
 	groups_deinit(&controller->groups);
 	fleet_deinit(&controller->fleet);
 }

@@ -10,6 +10,8 @@
 #include <uv.h>
 
 #include "bus/bus.h"
+#include "controller/access.h"
+#include "controller/action.h"
 #include "controller/fleet.h"
 #include "controller/group.h"
 #include "controller/history.h"
@@ -24,6 +26,8 @@ struct controller {
 	struct fleet fleet;
 	struct groups groups;
 	struct inquiries inquiries;
+	struct actions actions;
+	struct access access;
 	struct history *history;
 	struct bus_server *bus;
 	struct http_server *http;
@@ -54,8 +58,10 @@ int rebuild(struct controller *controller, struct error *err);
 extern const struct http_route api_routes[];
 extern const size_t api_route_count;
 
-/* api_groups.c */
-http_handler api_groups, api_group, api_alarms, api_alarm;
+/* api_groups.c, api_alarms.c, api_actions.c */
+http_handler api_groups, api_group;
+http_handler api_alarms, api_alarm, api_alarm_note, api_alarm_verdict, api_events;
+http_handler api_actions, api_action, api_action_order, api_action_veto, api_audit;
 
 /* prometheus.c */
 http_handler api_prometheus;

@@ -287,10 +287,10 @@ static int write_events(struct history *history, struct error *err)
 	struct pending_event *items = history->events.items;
 
 	for (size_t i = 0; i < history->events.count; i++) {
-		int r = items[i].event && items[i].text
+		int r = items[i].event && items[i].text && items[i].vm
 				? store_put_alarm_event(history->store, items[i].alarm,
 							items[i].time_usec, items[i].event,
-							items[i].text, "", err)
+							items[i].text, items[i].vm, err)
 				: 0;
 
 		if (r < 0)

@@ -12,6 +12,7 @@
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
+#include "controller/respond.h"
 #include "controller/suspect.h"
 
 /* The node gives its own program some seconds beyond the budget; then the answer is lost. */
@@ -183,10 +184,10 @@ static json_t *describe(const struct inquiry *inquiry, const struct vm *vm, cons
 
 	for (size_t i = 0; i < inquiry->view_count; i++)
 		(void)json_array_append_new(views, json_string(inquiry->views[i]));
-	entry = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s}", "vm", vm->name, "uuid",
-			  inquiry->vm, "node", inquiry->node, "state", "asked", "asked",
-			  api_time(clock_wall_usec()), "views", views, "playbooks",
-			  inquiry->playbooks, "pattern", inquiry->pattern);
+	entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s}", "vm", vm->name, "uuid",
+			  inquiry->vm, "project", vm->project, "node", inquiry->node, "state",
+			  "asked", "asked", api_time(clock_wall_usec()), "views", views,
+			  "playbooks", inquiry->playbooks, "pattern", inquiry->pattern);
 	if (entry && alike)
 		(void)json_object_set_new(entry, "alike", json_string(text_of(alike, "vm")));
 	return entry;
@@ -252,14 +253,13 @@ static int send_inquiry(struct inquiry *inquiry, const struct settings *settings
 static void choose_views(const struct inquiries *inquiries, struct inquiry *inquiry,
 			 const json_t *alike)
 {
-	if (alike) {
-		(void)snprintf(inquiry->views[0], PLAYBOOK_VIEW_SIZE, "%s", check_view);
-		inquiry->view_count = 1;
-		return;
-	}
 	inquiry->view_count =
 		playbooks_choose(&inquiries->playbooks, inquiry->metrics, inquiry->metric_count,
 				 inquiry->views, inquiry->playbooks, sizeof(inquiry->playbooks));
+	if (!alike)
+		return;
+	(void)snprintf(inquiry->views[0], PLAYBOOK_VIEW_SIZE, "%s", check_view);
+	inquiry->view_count = 1;
 }
 
 /* One VM of an alarm. When another one that goes alike is being looked into, its turn comes after.
@@ -470,6 +470,17 @@ static char *compare_alike(const struct inquiry *inquiry, const json_t *found)
 	return NULL;
 }
 
+/* What rules do about it without asking. */
+static void respond(struct controller *controller, const struct inquiry *inquiry,
+		    const json_t *found)
+{
+	const struct alarm *alarm = alarm_of(inquiry);
+	struct vm *vm;
+
+	if (alarm && found && fleet_find_vm(&controller->fleet, inquiry->vm, &vm, NULL) == 0)
+		respond_consider(controller, alarm, vm, inquiry->playbooks, found);
+}
+
 static void take_report(struct controller *controller, const struct inquiry *inquiry,
 			const struct report *report, const char *reason)
 {
@@ -485,9 +496,11 @@ static void take_report(struct controller *controller, const struct inquiry *inq
 		     *reason ? "; but " : "", reason) < 0)
 		text = NULL;
 	note_answer(controller, inquiry, "done", summary ? "suspect" : "looked", text ? text : "",
-		    found);
+		    json_incref(found));
 	if (alarm_of(inquiry))
 		look_across(controller, alarm_of(inquiry));
+	respond(controller, inquiry, found);
+	json_decref(found);
 }
 
 static void take_answer(struct controller *controller, const struct inquiry *inquiry,

@@ -105,6 +105,7 @@ static void on_closed(void *userdata, struct bus_peer *peer)
 	log_info("node %s has disconnected", node->name);
 	node->peer = NULL;
 	inquiries_lost(&controller->inquiries, node);
+	actions_lost(&controller->actions, node);
 	node->bytes += bus_peer_bytes_received(peer);
 	set_state(node, NODE_DISCONNECTED);
 }
@@ -379,6 +380,18 @@ static int take_frame(struct controller *controller, struct node *node,
 	return 0;
 }
 
+/* Of a look that an alarm asked for, or one that verifies an action. */
+static int take_findings(struct controller *controller, const struct node *node,
+			 const struct wire_findings *findings, struct error *err)
+{
+	int r = actions_take_look(controller, node, findings, err);
+
+	if (r == 0)
+		r = inquiries_take(controller, node, findings, err);
+	history_write(controller->history);
+	return r < 0 ? r : 0;
+}
+
 /* A node that was stale and speaks on in its old epoch: its series are as good as its silence was
  * long. It must begin anew, which closing the connection makes it do. */
 static int take_message(struct controller *controller, struct bus_peer *peer,
@@ -392,8 +405,10 @@ static int take_message(struct controller *controller, struct bus_peer *peer,
 		return error_set(err, -EPROTO, "a node must say HELLO first, and once");
 	if (message->type == WIRE_EPOCH)
 		return take_epoch(controller, node, &message->epoch, err);
-	if (message->type == WIRE_FINDINGS) {
-		int r = inquiries_take(controller, node, &message->findings, err);
+	if (message->type == WIRE_FINDINGS)
+		return take_findings(controller, node, &message->findings, err);
+	if (message->type == WIRE_OUTCOME) {
+		int r = actions_take(controller, node, &message->outcome, err);
 
 		history_write(controller->history);
 		return r;

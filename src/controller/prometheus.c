@@ -129,10 +129,11 @@ int api_prometheus(void *userdata, struct http_request *request, struct error *e
 	const struct controller *controller = userdata;
 	cleanup(free) char *text = NULL;
 	size_t size = 0;
-	FILE *stream = open_memstream(&text, &size);
+	int r = access_check_all(request, err);
+	FILE *stream = r == 0 ? open_memstream(&text, &size) : NULL;
 
 	if (!stream)
-		return error_set(err, -ENOMEM, "out of memory");
+		return r < 0 ? r : error_set(err, -ENOMEM, "out of memory");
 	print_totals(controller, stream);
 	print_groups(controller, stream);
 	head(stream, "atom_value", "gauge",

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "controller/respond.h"
+
 #define AT(member) offsetof(struct settings, member)
 #define AT_GROUP(member) offsetof(struct group_settings, member)
 #define METRIC_NAMES                                                                             \
@@ -35,9 +37,19 @@ static const struct config_key keys[] = {
 	{"tls.key", CONFIG_STRING, AT(tls_key), "/etc/atom/pki/controller.key",
 	 .help = "The key of tls.certificate (PEM)."},
 	{"http.address", CONFIG_STRING, AT(http_address), "127.0.0.1",
-	 .help = "Where the HTTP API listens. It has no authentication: keep it on loopback."},
+	 .help = "Where the HTTP API listens. Beyond loopback it should have a certificate."},
 	{"http.port", CONFIG_INTEGER, AT(http_port), "7480", 0, 65535,
 	 .help = "Its port; 0: any free one."},
+	{"http.certificate", CONFIG_STRING, AT(http_certificate), "",
+	 .help = "Certificate of the API with its chain (PEM); with http.key it speaks HTTPS."},
+	{"http.key", CONFIG_STRING, AT(http_key), "", .help = "The key of http.certificate (PEM)."},
+	{"http.tokens", CONFIG_STRING, AT(tokens_path), "/etc/atom/tokens.yaml",
+	 .help = "Who may use the API, in which role: the file that atom token writes. Read anew "
+		 "when it has changed."},
+	{"http.anonymous", CONFIG_CHOICE, AT(anonymous), "auto",
+	 .choices = "auto|none|viewer|operator|admin",
+	 .help = "What a request without a token may do. auto: a viewer's part on a loopback "
+		 "address, else nothing."},
 	{"store.path", CONFIG_STRING, AT(store_path), "/var/lib/atom/atom.db",
 	 .help = "The SQLite file of history, alarms and state."},
 	{"store.retention", CONFIG_DURATION, AT(retention_usec), "14d", 60, 3.2e8,
@@ -75,6 +87,8 @@ static const struct config_key keys[] = {
 	{"alarm.reopen", CONFIG_DURATION, AT(reopen_usec), "2min", 0, 86400,
 	 .help = "An alarm that comes back within this time after its end, naming the same, goes "
 		 "on as the old one. 0: never."},
+	{"respond", CONFIG_RECORDS, AT(respond), "", .record = &respond_table,
+	 .help = "Rules for what is done without asking, each announced first. Default: none."},
 	{"introspect.enabled", CONFIG_BOOLEAN, AT(introspect), "true",
 	 .help = "Look into the VMs that an alarm names, as far as their nodes allow it."},
 	{"introspect.playbooks", CONFIG_STRING, AT(playbooks_path), "",

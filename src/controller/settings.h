@@ -12,12 +12,24 @@ struct group_settings {
 	char *name, *node, *project, *vm;
 };
 
+/* What who bears no token may do; as the choices of the key. */
+enum anonymous {
+	ANONYMOUS_AUTO,
+	ANONYMOUS_NONE, /* from here on as enum access_role */
+	ANONYMOUS_VIEWER,
+	ANONYMOUS_OPERATOR,
+	ANONYMOUS_ADMIN
+};
+
 struct settings {
 	char *bus_address;
 	int64_t bus_port;
 	char *tls_ca, *tls_certificate, *tls_key;
 	char *http_address;
 	int64_t http_port;
+	char *http_certificate, *http_key;
+	char *tokens_path;
+	int anonymous; /* enum anonymous */
 	char *store_path;
 	int64_t retention_usec;
 	int64_t interval_usec;
@@ -28,6 +40,7 @@ struct settings {
 	int threshold; /* enum threshold_method */
 	struct config_records groups;
 	int64_t reopen_usec;
+	struct config_records respond; /* of struct respond_rule */
 	bool introspect;
 	char *playbooks_path;
 	int64_t sample_usec;

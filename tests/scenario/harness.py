@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What scenario tests share: the real programs on loopback in a folder of their own, and TAP."""
+import hashlib
 import json
 import os
 import random
@@ -45,11 +46,24 @@ class World:
         self.bus_port, self.http_port = free_port(), free_port()
         self.processes = []
         self.atomd = None
+        self.tokens = {}
+        self.add_token("tester", "admin")
         self.atom("enroll", "init", "--dir", self.path("pki"), "--name", "localhost",
                   "--name", "127.0.0.1")
 
     def path(self, name):
         return os.path.join(self.folder, name)
+
+    def add_token(self, name, role, project=""):
+        """A token of that role; requests bear the first one made where they say none."""
+        self.tokens[name] = (f"atom_{name}", role, project)
+        lines = [f"  - {{name: {name}, role: {role}, project: '{project}', "
+                 f"sha256: {hashlib.sha256(token.encode()).hexdigest()}}}"
+                 for name, (token, role, project) in self.tokens.items()]
+        os.chmod(self.write("tokens.yaml", "\n".join(["tokens:", *lines, ""])), 0o600)
+
+    def token(self, name="tester"):
+        return self.tokens[name][0]
 
     def program(self, name):
         folder = {"atom": "ctl", "atomd": "controller", "atom-node": "node"}[name]
@@ -60,7 +74,7 @@ class World:
         done = subprocess.run(
             [self.program("atom"), "--server", f"http://127.0.0.1:{self.http_port}", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, timeout=30, check=False)
+            text=True, timeout=30, check=False, env={**os.environ, "ATOM_TOKEN": self.token()})
         assert done.returncode == status, f"atom {arguments}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
@@ -80,7 +94,7 @@ class World:
     def start_atomd(self, interval="100ms", window=60, extra=""):
         config = self.write("atomd.yaml", f"""
 bus: {{address: 127.0.0.1, port: {self.bus_port}}}
-http: {{port: {self.http_port}}}
+http: {{port: {self.http_port}, tokens: {self.path('tokens.yaml')}}}
 tls: {{ca: {self.path('pki/ca.crt')}, certificate: {self.path('pki/controller.crt')},
   key: {self.path('pki/controller.key')}}}
 store: {{path: {self.path('atom.db')}}}
@@ -105,14 +119,35 @@ hypervisor: {{uri: 'trace:{trace}', speed: {speed}, start: {start}}}
 {extra}""")
         return self.start("atom-node", config, f"{name}.log")
 
-    def get(self, path):
-        """JSON of the API, or None where it does not answer."""
+    def request(self, method, path, body=None, token=None):
+        """(status, JSON) of the API; (0, None) where it does not answer."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.token() if token is None else token}"}
+        if token == "":
+            headers = {}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=data,
+                                         headers=headers, method=method)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}",
-                                        timeout=5) as answer:
-                return json.load(answer)
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
         except (urllib.error.URLError, OSError, ValueError):
-            return None
+            return 0, None
+
+    def get(self, path):
+        """JSON of the API, or None where it does not answer, or with an error."""
+        status, body = self.request("GET", path)
+        return body if status == 200 else None
+
+    def post(self, path, **body):
+        """JSON of the API's answer to an order, which must not be an error."""
+        status, answer = self.request("POST", path, body)
+        assert status in (200, 202), (status, answer)
+        return answer
 
     def node(self, name):
         nodes = (self.get("/api/v1/nodes") or {"nodes": []})["nodes"]

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/action.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "controller/action_internal.h"
+#include "wire/report.h"
+
+/* For a node that does not answer: beyond the action's own time; while it is away; before anything
+ * was sent; for the second look. */
+#define PATIENCE_USEC (10 * USEC_PER_SEC)
+#define AWAY_USEC (3600 * USEC_PER_SEC)
+#define UNSENT_USEC (60 * USEC_PER_SEC)
+#define LOOK_USEC (20 * USEC_PER_SEC)
+
+enum { SENT_MAX = 4 /* per node: what it has not begun would only wait there */ };
+
+DEFINE_CLEANUP(json_t *, json_decref)
+
+const char *action_state_name(enum action_state state)
+{
+	static const char *const names[ACTION_STATE_COUNT] = {
+		[ACTION_ANNOUNCED] = "announced", [ACTION_WAITING] = "waiting",
+		[ACTION_ORDERED] = "ordered",     [ACTION_SENT] = "sent",
+		[ACTION_VERIFYING] = "verifying", [ACTION_VETOED] = "vetoed",
+		[ACTION_DONE] = "done",           [ACTION_PENDING] = "pending",
+		[ACTION_REFUSED] = "refused",     [ACTION_FAILED] = "failed",
+		[ACTION_UNKNOWN] = "unknown",
+	};
+
+	return names[state];
+}
+
+static bool has_ended(const struct action *action)
+{
+	return action->state >= ACTION_VETOED;
+}
+
+/* What an earlier life has not ended */
+
+struct loading {
+	struct actions *actions;
+	int64_t now;
+};
+
+static int take_stored(void *userdata, const struct store_action *stored)
+{
+	struct loading *loading = userdata;
+	struct actions *actions = loading->actions;
+	cleanup(json_decref) json_t *described = json_loads(stored->detail, 0, NULL);
+	struct action *action = described ? action_parse(described) : NULL;
+
+	if (!action || actions->count == ACTIONS_MAX) {
+		log_error("action %lld makes no sense any more and is passed over",
+			  (long long)stored->id);
+		action_free(action);
+		return 0;
+	}
+	/* what it ended as before its second look is not kept: the look tells */
+	action->outcome = ACTION_DONE;
+	action->give_up_usec =
+		loading->now + (action->state == ACTION_SENT ? AWAY_USEC : UNSENT_USEC);
+	actions->open[actions->count++] = action;
+	return 0;
+}
+
+int actions_init(struct actions *actions, struct store *store, struct error *err)
+{
+	struct loading loading = {actions, clock_mono_usec()};
+	int r;
+
+	*actions = (struct actions){.last_number = (uint64_t)clock_wall_usec()};
+	r = audit_init(&actions->audit, store, err);
+	if (r == 0)
+		r = store_last_action(store, &actions->last_id, err);
+	if (r == 0)
+		r = store_each_action(store, 0, "open", ACTIONS_MAX, take_stored, &loading, err);
+	return r;
+}
+
+void actions_deinit(struct actions *actions)
+{
+	for (size_t i = 0; i < actions->count; i++)
+		action_free(actions->open[i]);
+	actions->count = 0;
+}
+
+/* Steps */
+
+static void note(struct controller *controller, const struct action *action, const char *event,
+		 const char *text)
+{
+	if (!action->alarm)
+		return;
+	history_event(controller->history, action->alarm, clock_wall_usec(), event, action->vm,
+		      text);
+}
+
+/* "end process 214 (ab) of vm2: REST" in the alarm's history. */
+static void note_step(struct controller *controller, const struct action *action, const char *event,
+		      const char *rest)
+{
+	cleanup(free) char *what = action_tell(action);
+	cleanup(free) char *text = NULL;
+
+	if (asprintf(&text, "%s%s%s%s", action->dry_run ? "dry run: " : "", what ? what : "action",
+		     *rest ? ": " : "", rest) < 0)
+		text = NULL;
+	log_info("action %lld (%s): %s: %s", (long long)action->id, action->by, event,
+		 text ? text : "");
+	if (text && !action->dry_run)
+		note(controller, action, event, text);
+}
+
+/* Writes the new state. A store that fails keeps the step, which is tried again before the next one
+ * is taken. */
+static void save_step(struct controller *controller, struct action *action, const char *event)
+{
+	struct error err = ERROR_INIT;
+
+	action->is_unsaved = action_save(&controller->actions, action, event, &err) < 0;
+	if (action->is_unsaved)
+		log_error("action %lld cannot be recorded now: %s", (long long)action->id,
+			  err.text);
+}
+
+static void set_reason(struct action *action, const char *reason)
+{
+	free(action->reason);
+	action->reason = *reason ? strdup(reason) : NULL;
+}
+
+static void end(struct controller *controller, struct action *action, enum action_state state)
+{
+	action->state = state;
+	action->ended_usec = clock_wall_usec();
+	controller->actions.by_state[state]++;
+	save_step(controller, action, "ended");
+}
+
+static void end_with(struct controller *controller, struct action *action, enum action_state state,
+		     const char *reason)
+{
+	set_reason(action, reason);
+	end(controller, action, state);
+	note_step(controller, action, action_state_name(state), reason);
+}
+
+/* Ordering */
+
+static struct action *make(struct actions *actions, const struct action_order *order)
+{
+	struct action *action = calloc(1, sizeof(*action));
+	uint64_t now = (uint64_t)clock_wall_usec();
+
+	if (!action)
+		return NULL;
+	action->number = now > actions->last_number ? now : actions->last_number + 1;
+	action->id = actions->last_id + 1;
+	action->alarm = order->alarm;
+	action->kind = order->kind;
+	action->dry_run = order->dry_run;
+	action->state = order->grace_usec > 0 ? ACTION_ANNOUNCED : ACTION_ORDERED;
+	action->uuid = order->vm->uuid;
+	action->made_usec = (int64_t)now;
+	action->due_usec = order->grace_usec > 0 ? (int64_t)now + order->grace_usec : 0;
+	action->give_up_usec = clock_mono_usec() + order->grace_usec + UNSENT_USEC;
+	(void)snprintf(action->vm, sizeof(action->vm), "%s", order->vm->uuid_text);
+	(void)snprintf(action->node, sizeof(action->node), "%s", order->vm->node->name);
+	action->name = strdup(order->vm->name);
+	action->by = strdup(order->by);
+	action->why = strdup(order->why);
+	action->arguments = order->arguments ? json_incref(order->arguments) : json_object();
+	return action->name && action->by && action->why && action->arguments ? action
+									      : action_free(action);
+}
+
+/* Recorded, else it is not. */
+static int enter(struct controller *controller, struct action *action, struct error *err)
+{
+	struct actions *actions = &controller->actions;
+	int r = action_save(actions, action,
+			    action->state == ACTION_ANNOUNCED ? "announced" : "ordered", err);
+
+	if (r < 0)
+		return error_prefix(err, r, "what cannot be recorded is not done");
+	actions->last_id = action->id;
+	actions->last_number = action->number;
+	actions->open[actions->count++] = action;
+	note_step(controller, action, action->state == ACTION_ANNOUNCED ? "announced" : "ordered",
+		  action->by);
+	return 0;
+}
+
+static int order_one(struct controller *controller, const struct action_order *order, int64_t after,
+		     int64_t *ret_id, struct error *err)
+{
+	struct actions *actions = &controller->actions;
+	struct action *action = make(actions, order);
+	int r;
+
+	if (!action)
+		return error_set(err, -ENOMEM, "out of memory");
+	if (after) {
+		action->after = after;
+		action->state = action->state == ACTION_ORDERED ? ACTION_WAITING : action->state;
+	}
+	r = enter(controller, action, err);
+	if (r < 0)
+		action_free(action);
+	else
+		*ret_id = action->id;
+	return r;
+}
+
+/* The evidence is an action of its own, before the other. */
+static int order_evidence(struct controller *controller, const struct action_order *order,
+			  int64_t *ret_id, struct error *err)
+{
+	struct action_order evidence = *order;
+
+	evidence.kind = WIRE_ACT_SNAPSHOT;
+	evidence.arguments = NULL;
+	evidence.grace_usec = 0;
+	return order_one(controller, &evidence, 0, ret_id, err);
+}
+
+int actions_order(struct controller *controller, const struct action_order *order, int64_t *ret_id,
+		  struct error *err)
+{
+	bool first = order->evidence && !order->dry_run && order->kind != WIRE_ACT_SNAPSHOT;
+	int64_t after = 0;
+	int r = action_check(order->kind, order->arguments, order->dry_run, err);
+
+	if (r < 0)
+		return r;
+	if (controller->actions.count + 2 > ACTIONS_MAX)
+		return error_set(err, -EBUSY, "more than %d actions have not ended", ACTIONS_MAX);
+	if (first)
+		r = order_evidence(controller, order, &after, err);
+	if (r == 0)
+		r = order_one(controller, order, after, ret_id, err);
+	actions_follow(controller);
+	return r;
+}
+
+static struct action *find(const struct actions *actions, int64_t id)
+{
+	for (size_t i = 0; i < actions->count; i++)
+		if (actions->open[i]->id == id)
+			return actions->open[i];
+	return NULL;
+}
+
+int actions_veto(struct controller *controller, int64_t id, const char *by, struct error *err)
+{
+	struct action *action = find(&controller->actions, id);
+	char reason[256];
+
+	if (!action || action->state != ACTION_ANNOUNCED)
+		return error_set(err,
+				 action || id <= controller->actions.last_id ? -EALREADY : -ENOENT,
+				 "action %lld is not in its grace time", (long long)id);
+	(void)snprintf(reason, sizeof(reason), "vetoed by %s", by);
+	end_with(controller, action, ACTION_VETOED, reason);
+	return 0;
+}
+
+/* Following */
+
+static void drop_ended(struct actions *actions)
+{
+	for (size_t i = actions->count; i-- > 0;) {
+		if (!has_ended(actions->open[i]) || actions->open[i]->is_unsaved)
+			continue;
+		action_free(actions->open[i]);
+		actions->count--;
+		memmove(actions->open + i, actions->open + i + 1,
+			(actions->count - i) * sizeof(struct action *));
+	}
+}
+
+static bool is_busy(const struct actions *actions, const struct node *node)
+{
+	size_t sent = 0;
+
+	for (size_t i = 0; i < actions->count; i++)
+		sent += actions->open[i]->is_sent && actions->open[i]->state == ACTION_SENT &&
+			strcmp(actions->open[i]->node, node->name) == 0;
+	return sent >= SENT_MAX;
+}
+
+/* That it is on its way is written first: after a restart it may have been. */
+static void send_action(struct controller *controller, struct action *action, struct bus_peer *peer)
+{
+	struct wire_message message = {.type = WIRE_ACT};
+	cleanup(free) uint8_t *data = NULL;
+	struct error err = ERROR_INIT;
+	size_t size;
+	int r;
+
+	if (action->state == ACTION_ORDERED) {
+		action->state = ACTION_SENT;
+		action->sent_usec = clock_wall_usec();
+		save_step(controller, action, NULL);
+		if (action->is_unsaved)
+			return;
+	}
+	action_fill(action, &message.act);
+	r = wire_encode(&message, &data, &size, &err);
+	if (r == -EINVAL) {
+		end_with(controller, action, ACTION_FAILED, err.text);
+		return;
+	}
+	if (r == 0)
+		r = bus_peer_send(peer, data, size);
+	if (r < 0) {
+		log_warning("action %lld to node %s: %s; it is tried again", (long long)action->id,
+			    action->node, error_text(&err, r));
+		return;
+	}
+	action->is_sent = true;
+	action->give_up_usec = clock_mono_usec() + message.act.timeout_usec + PATIENCE_USEC;
+}
+
+static struct bus_peer *peer_of(const struct controller *controller, const struct action *action)
+{
+	const struct node *node = map_find(controller->fleet.nodes, action->node);
+
+	return node && node->state == NODE_CONNECTED ? node->peer : NULL;
+}
+
+static void follow_order(struct controller *controller, struct action *action)
+{
+	const struct node *node = map_find(controller->fleet.nodes, action->node);
+	struct bus_peer *peer = peer_of(controller, action);
+
+	if (clock_mono_usec() > action->give_up_usec) {
+		if (action->state == ACTION_ORDERED)
+			end_with(controller, action, ACTION_FAILED,
+				 "its node could not be reached in time: nothing was done");
+		else
+			end_with(controller, action, ACTION_UNKNOWN,
+				 "its node has not said what became of it: look before ordering "
+				 "anew");
+		return;
+	}
+	if (peer && !action->is_sent && !is_busy(&controller->actions, node))
+		send_action(controller, action, peer);
+}
+
+static void follow_announced(struct controller *controller, struct action *action)
+{
+	if (clock_wall_usec() < action->due_usec)
+		return;
+	action->state = action->after ? ACTION_WAITING : ACTION_ORDERED;
+	action->give_up_usec = clock_mono_usec() + UNSENT_USEC;
+	save_step(controller, action, "ordered");
+	note_step(controller, action, "ordered", "nobody has vetoed it");
+}
+
+struct predecessor {
+	bool is_done;
+	char reason[256];
+};
+
+static int take_predecessor(void *userdata, const struct store_action *stored)
+{
+	struct predecessor *predecessor = userdata;
+	cleanup(json_decref) json_t *described = json_loads(stored->detail, 0, NULL);
+	const char *reason = json_string_value(json_object_get(described, "reason"));
+
+	predecessor->is_done = strcmp(stored->state, "done") == 0;
+	(void)snprintf(predecessor->reason, sizeof(predecessor->reason),
+		       "the evidence could not be saved first: %s",
+		       reason ? reason : stored->state);
+	return 0;
+}
+
+static void follow_waiting(struct controller *controller, struct action *action)
+{
+	struct predecessor predecessor = {.reason = "the evidence's record is not to be had"};
+
+	if (find(&controller->actions, action->after))
+		return;
+	(void)store_get_action(history_store(controller->history), action->after, take_predecessor,
+			       &predecessor, NULL);
+	if (!predecessor.is_done) {
+		end_with(controller, action, ACTION_FAILED, predecessor.reason);
+		return;
+	}
+	action->state = ACTION_ORDERED;
+	action->give_up_usec = clock_mono_usec() + UNSENT_USEC;
+	save_step(controller, action, NULL);
+}
+
+static void end_verified(struct controller *controller, struct action *action, const char *told)
+{
+	free(action->verified);
+	action->verified = strdup(told);
+	note_step(controller, action, "verified", told);
+	end(controller, action, action->outcome);
+}
+
+static void follow_verifying(struct controller *controller, struct action *action)
+{
+	struct bus_peer *peer = peer_of(controller, action);
+
+	if (clock_mono_usec() > action->give_up_usec)
+		end_verified(controller, action,
+			     "could not be verified: the second look was not answered in time");
+	else if (peer && !action->look_is_sent)
+		(void)action_send_look(action, &controller->inquiries, peer); /* or later */
+}
+
+static void follow(struct controller *controller, struct action *action)
+{
+	if (action->is_unsaved) {
+		save_step(controller, action, has_ended(action) ? "ended" : NULL);
+		return;
+	}
+	switch (action->state) {
+	case ACTION_ANNOUNCED:
+		follow_announced(controller, action);
+		break;
+	case ACTION_WAITING:
+		follow_waiting(controller, action);
+		break;
+	case ACTION_ORDERED:
+	case ACTION_SENT:
+		follow_order(controller, action);
+		break;
+	case ACTION_VERIFYING:
+		follow_verifying(controller, action);
+		break;
+	case ACTION_VETOED:
+	case ACTION_DONE:
+	case ACTION_PENDING:
+	case ACTION_REFUSED:
+	case ACTION_FAILED:
+	case ACTION_UNKNOWN:
+	case ACTION_STATE_COUNT:
+		break;
+	}
+}
+
+void actions_follow(struct controller *controller)
+{
+	struct actions *actions = &controller->actions;
+
+	for (size_t i = 0; i < actions->count; i++)
+		follow(controller, actions->open[i]);
+	drop_ended(actions);
+}
+
+void actions_lost(struct actions *actions, const struct node *node)
+{
+	for (size_t i = 0; i < actions->count; i++) {
+		struct action *action = actions->open[i];
+
+		if (strcmp(action->node, node->name) != 0)
+			continue;
+		if (action->is_sent && action->state == ACTION_SENT)
+			action->give_up_usec = clock_mono_usec() + AWAY_USEC;
+		action->is_sent = action->look_is_sent = false;
+	}
+}
+
+/* Answers */
+
+static enum action_state state_of(enum wire_outcome_status status)
+{
+	static const enum action_state states[] = {
+		[WIRE_OUTCOME_DONE] = ACTION_DONE,       [WIRE_OUTCOME_REFUSED] = ACTION_REFUSED,
+		[WIRE_OUTCOME_FAILED] = ACTION_FAILED,   [WIRE_OUTCOME_PENDING] = ACTION_PENDING,
+		[WIRE_OUTCOME_UNKNOWN] = ACTION_UNKNOWN,
+	};
+
+	return states[status];
+}
+
+static void take_report(struct action *action, const struct wire_outcome *outcome)
+{
+	struct report *report = NULL;
+
+	if (!outcome->report_size ||
+	    report_decode(outcome->report, outcome->report_size, &report, NULL) < 0)
+		return;
+	json_decref(action->report);
+	action->report = action_report(report);
+	report_free(report);
+}
+
+static void take_outcome(struct controller *controller, struct action *action,
+			 const struct wire_outcome *outcome)
+{
+	enum action_state state = state_of(outcome->status);
+
+	take_report(action, outcome);
+	if (state != ACTION_REFUSED && state != ACTION_FAILED && action_is_verifiable(action)) {
+		set_reason(action, outcome->reason);
+		action->state = ACTION_VERIFYING;
+		action->outcome = state;
+		action->give_up_usec = clock_mono_usec() + LOOK_USEC;
+		save_step(controller, action, "answered");
+		note_step(controller, action, action_state_name(state), outcome->reason);
+	} else {
+		end_with(controller, action, state, outcome->reason);
+	}
+	actions_follow(controller);
+}
+
+int actions_take(struct controller *controller, const struct node *node,
+		 const struct wire_outcome *outcome, struct error *err)
+{
+	struct actions *actions = &controller->actions;
+
+	for (size_t i = 0; i < actions->count; i++) {
+		struct action *action = actions->open[i];
+
+		if (action->number != outcome->action)
+			continue;
+		if (strcmp(action->node, node->name) != 0)
+			return error_set(err, -EPROTO,
+					 "the node answers for an action of another node");
+		if (action->state == ACTION_SENT)
+			take_outcome(controller, action, outcome);
+		return 0;
+	}
+	log_warning("node %s: what became of action %llu is told when nobody waits for it: %s",
+		    node->name, (unsigned long long)outcome->action, outcome->reason);
+	return 0;
+}
+
+int actions_take_look(struct controller *controller, const struct node *node,
+		      const struct wire_findings *findings, struct error *err)
+{
+	struct actions *actions = &controller->actions;
+
+	for (size_t i = 0; i < actions->count; i++) {
+		struct action *action = actions->open[i];
+		cleanup(free) char *told = NULL;
+
+		if (action->look != findings->request || action->state != ACTION_VERIFYING)
+			continue;
+		if (strcmp(action->node, node->name) != 0)
+			return error_set(err, -EPROTO, "the node answers for a VM of another node");
+		told = action_judge_look(action, findings);
+		end_verified(controller, action, told ? told : "could not be verified");
+		drop_ended(actions);
+		return 1;
+	}
+	return 0;
+}
+
+struct existing {
+	const char *by, *uuid;
+	int64_t pid;
+	bool found;
+};
+
+static int take_existing(void *userdata, const struct store_action *stored)
+{
+	struct existing *existing = userdata;
+	cleanup(json_decref) json_t *described = json_loads(stored->detail, 0, NULL);
+	const json_t *arguments = json_object_get(described, "arguments");
+
+	if (strcmp(stored->who, existing->by) == 0 && strcmp(stored->vm, existing->uuid) == 0 &&
+	    json_integer_value(json_object_get(arguments, "pid")) == existing->pid)
+		existing->found = true;
+	return existing->found;
+}
+
+bool actions_exist(struct controller *controller, int64_t alarm, const char *by, const char *uuid,
+		   int64_t pid)
+{
+	struct existing existing = {by, uuid, pid, false};
+	int r = store_each_action(history_store(controller->history), alarm, NULL, ACTIONS_MAX,
+				  take_existing, &existing, NULL);
+
+	return r < 0 || existing.found; /* what cannot be told is not done again */
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP API (docs/http-api.md): actions, and the audit of them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "controller/api.h"
+#include "controller/controller.h"
+
+enum {
+	ACTIONS_DEFAULT = 100,
+	ACTIONS_LIST_MAX = 10000,
+	RECORDS_DEFAULT = 1000,
+	RECORDS_MAX = 10000
+};
+
+DEFINE_CLEANUP(json_t *, json_decref)
+
+struct action_list {
+	struct controller *controller;
+	const struct http_request *request;
+	json_t *actions;
+	json_t *found; /* of a single one */
+};
+
+/* By the VM as it is known now: one that is gone is nobody's any more. */
+static bool may_see(const struct action_list *list, const struct store_action *stored)
+{
+	struct vm *vm;
+
+	if (!*access_project(list->request))
+		return true;
+	return fleet_find_vm(&list->controller->fleet, stored->vm, &vm, NULL) == 0 &&
+	       access_sees(list->request, vm);
+}
+
+static int take_action(void *userdata, const struct store_action *stored)
+{
+	struct action_list *list = userdata;
+	json_t *described = may_see(list, stored) ? json_loads(stored->detail, 0, NULL) : NULL;
+
+	if (!described)
+		return 0;
+	if (list->actions)
+		return json_array_append_new(list->actions, described);
+	list->found = described;
+	return 0;
+}
+
+static int number_argument(struct http_request *request, const char *name, int64_t *ret_number,
+			   struct error *err)
+{
+	const char *text = http_request_query(request, name);
+	char *end;
+
+	*ret_number = 0;
+	if (!text)
+		return 0;
+	*ret_number = strtoll(text, &end, 10);
+	return *end || end == text || *ret_number < 0
+		       ? error_set(err, -EINVAL, "%s must be a number", name)
+		       : 0;
+}
+
+int api_actions(void *userdata, struct http_request *request, struct error *err)
+{
+	struct action_list list = {.controller = userdata, .request = request};
+	char state[32] = "";
+	const char *argument;
+	int64_t alarm;
+	size_t limit;
+	int r = number_argument(request, "alarm", &alarm, err);
+
+	if (r == 0)
+		r = api_get_limit(request, ACTIONS_DEFAULT, ACTIONS_LIST_MAX, &limit, err);
+	if (r < 0)
+		return r;
+	argument = http_request_query(request, "state");
+	(void)snprintf(state, sizeof(state), "%s", argument ? argument : "");
+	list.actions = json_array();
+	r = store_each_action(history_store(list.controller->history), alarm, *state ? state : NULL,
+			      limit, take_action, &list, err);
+	if (r < 0) {
+		json_decref(list.actions);
+		return r;
+	}
+	http_answer_json(request, json_pack("{s:o}", "actions", list.actions));
+	return 200;
+}
+
+static int parse_id(const struct http_request *request, int64_t *ret_id, struct error *err)
+{
+	const char *text = http_request_parameter(request, 0);
+	char *end;
+
+	*ret_id = strtoll(text, &end, 10);
+	if (*end || end == text || *ret_id < 1)
+		return error_set(err, -EINVAL, "'%.60s' is no action's number", text);
+	return 0;
+}
+
+/* Returns owned in `ret_action`. */
+static int read_action(struct controller *controller, const struct http_request *request,
+		       int64_t id, json_t **ret_action, struct error *err)
+{
+	struct action_list list = {.controller = controller, .request = request};
+	int r = store_get_action(history_store(controller->history), id, take_action, &list, err);
+
+	if (r == -ENOENT || (r == 0 && !list.found))
+		return error_set(err, -ENOENT, "there is no action %lld", (long long)id);
+	if (r == 0)
+		*ret_action = list.found;
+	return r;
+}
+
+static int answer_action(struct controller *controller, struct http_request *request, int64_t id,
+			 int status, struct error *err)
+{
+	json_t *action;
+	int r = read_action(controller, request, id, &action, err);
+
+	if (r < 0)
+		return r;
+	http_answer_json(request, action);
+	return status;
+}
+
+int api_action(void *userdata, struct http_request *request, struct error *err)
+{
+	int64_t id;
+	int r = parse_id(request, &id, err);
+
+	return r < 0 ? r : answer_action(userdata, request, id, 200, err);
+}
+
+int api_action_veto(void *userdata, struct http_request *request, struct error *err)
+{
+	char who[ACCESS_WHO_SIZE];
+	json_t *seen = NULL;
+	int64_t id;
+	int r = parse_id(request, &id, err);
+
+	if (r == 0)
+		r = read_action(userdata, request, id, &seen, err);
+	json_decref(seen);
+	if (r == 0)
+		r = actions_veto(userdata, id, access_who(request, who), err);
+	return r < 0 ? r : answer_action(userdata, request, id, 200, err);
+}
+
+/* Ordering */
+
+/* Members of the body that are not arguments of the kind. */
+static const char *const frame[] = {"kind", "vm", "alarm", "dry_run", "evidence", "why"};
+
+static json_t *arguments_of(const json_t *body)
+{
+	json_t *arguments = json_copy((json_t *)body); /* only read */
+
+	for (size_t i = 0; i < sizeof(frame) / sizeof(frame[0]); i++)
+		(void)json_object_del(arguments, frame[i]);
+	return arguments;
+}
+
+/* Of a release: the VM and the number on the wire of what is undone. */
+static int find_undone(struct controller *controller, const struct http_request *request,
+		       json_t *arguments, struct action_order *order, struct error *err)
+{
+	const json_t *undoes = json_object_get(arguments, "undoes");
+	cleanup(json_decref) json_t *undone = NULL;
+	int r;
+
+	if (!json_is_integer(undoes))
+		return error_set(err, -EINVAL, "release needs undoes, the number of an action");
+	r = read_action(controller, request, json_integer_value(undoes), &undone, err);
+	if (r < 0)
+		return r;
+	if (strcmp(json_string_value(json_object_get(undone, "kind")), "contain") != 0)
+		return error_set(err, -EINVAL, "only a contain action can be released");
+	if (json_object_set(arguments, "undoes_number", json_object_get(undone, "number")) < 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	return fleet_find_vm(&controller->fleet, json_string_value(json_object_get(undone, "uuid")),
+			     &order->vm, err);
+}
+
+static int find_vm(struct controller *controller, const struct http_request *request,
+		   struct action_order *order, struct error *err)
+{
+	const char *vm = json_string_value(json_object_get(http_request_body(request), "vm"));
+	int r = vm ? fleet_find_vm(&controller->fleet, vm, &order->vm, err)
+		   : error_set(err, -EINVAL, "vm must name a VM");
+
+	if (r == 0 && !access_sees(request, order->vm))
+		return error_set(err, -ENOENT, "there is no VM '%.100s'", vm);
+	if (r == 0 && order->vm->gone)
+		return error_set(err, -ENOENT, "VM '%.100s' does not run", order->vm->name);
+	return r;
+}
+
+static int fill_order(struct controller *controller, const struct http_request *request,
+		      struct action_order *order, struct error *err)
+{
+	const json_t *body = http_request_body(request);
+	const char *kind = json_string_value(json_object_get(body, "kind"));
+	const char *why = json_string_value(json_object_get(body, "why"));
+
+	order->alarm = json_integer_value(json_object_get(body, "alarm"));
+	order->dry_run = json_is_true(json_object_get(body, "dry_run"));
+	order->evidence = json_is_true(json_object_get(body, "evidence"));
+	order->why = why ? why : "";
+	if (!kind || wire_act_kind_parse(kind, &order->kind) < 0)
+		return error_set(err, -EINVAL,
+				 "kind must be end-process, contain, release, pause, resume or "
+				 "snapshot");
+	if (strlen(order->why) > ALARM_NOTE_SIZE_MAX)
+		return error_set(err, -E2BIG, "why has at most %d bytes", ALARM_NOTE_SIZE_MAX);
+	if (order->alarm && !groups_find_alarm(&controller->groups, order->alarm))
+		return error_set(err, -EINVAL, "alarm %lld is not open and not the last one",
+				 (long long)order->alarm);
+	return order->kind == WIRE_ACT_RELEASE
+		       ? find_undone(controller, request, order->arguments, order, err)
+		       : find_vm(controller, request, order, err);
+}
+
+int api_action_order(void *userdata, struct http_request *request, struct error *err)
+{
+	cleanup(json_decref) json_t *arguments = arguments_of(http_request_body(request));
+	char who[ACCESS_WHO_SIZE];
+	struct action_order order = {.arguments = arguments, .by = access_who(request, who)};
+	int64_t id;
+	int r = fill_order(userdata, request, &order, err);
+
+	if (r == 0)
+		r = actions_order(userdata, &order, &id, err);
+	return r < 0 ? r : answer_action(userdata, request, id, 202, err);
+}
+
+/* The audit */
+
+static int take_record(void *userdata, int64_t number, int64_t time_usec, const char *record,
+		       const char *hash)
+{
+	return json_array_append_new(
+		userdata, json_pack("{s:I, s:o, s:s, s:s}", "number", (json_int_t)number, "time",
+				    api_time(time_usec), "record", record, "hash", hash));
+}
+
+int api_audit(void *userdata, struct http_request *request, struct error *err)
+{
+	const struct controller *controller = userdata;
+	const struct audit *audit = &controller->actions.audit;
+	json_t *records;
+	int64_t after;
+	size_t limit;
+	int r = access_check_all(request, err);
+
+	if (r == 0)
+		r = number_argument(request, "after", &after, err);
+	if (r == 0)
+		r = api_get_limit(request, RECORDS_DEFAULT, RECORDS_MAX, &limit, err);
+	if (r < 0)
+		return r;
+	records = json_array();
+	r = store_each_audit(audit->store, after, limit, take_record, records, err);
+	if (r < 0) {
+		json_decref(records);
+		return r;
+	}
+	http_answer_json(request,
+			 json_pack("{s:o, s:{s:I, s:s}}", "records", records, "last", "number",
+				   (json_int_t)audit->number, "hash", audit->seal));
+	return 200;
+}

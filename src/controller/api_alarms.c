@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP API (docs/http-api.md): alarms with their evidence and history, notes, verdicts, and the
+ * events of all of them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "controller/api.h"
+#include "controller/api_scope.h"
+#include "controller/controller.h"
+
+enum { ALARMS_DEFAULT = 100, ALARMS_MAX = 10000, EVENTS_DEFAULT = 20, EVENTS_MAX = 10000 };
+
+DEFINE_CLEANUP(json_t *, json_decref)
+
+/* An alarm as a request may see it. */
+struct view {
+	const char *project;
+	json_t *body;
+};
+
+static json_t *describe(const struct store_alarm *alarm)
+{
+	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:I, s:s}", "id", (json_int_t)alarm->id,
+			 "group", alarm->group, "state", alarm->state, "opened",
+			 api_time(alarm->opened_usec), "closed", api_time(alarm->closed_usec),
+			 "level", (json_int_t)alarm->level, "summary", alarm->summary);
+}
+
+/* The summary names VMs: of those that may be seen it is made anew. */
+static void confine_summary(json_t *described, const json_t *evidence, const char *project)
+{
+	cleanup(free) char *summary = *project ? alarm_summarise(evidence) : NULL;
+
+	if (*project)
+		(void)json_object_set_new(described, "summary",
+					  json_string(summary ? summary : ""));
+}
+
+/* The evidence as it may be seen; NULL: nothing of it. */
+static json_t *load_evidence(const struct store_alarm *alarm, const char *project)
+{
+	json_t *evidence = json_loads(alarm->evidence, 0, NULL);
+
+	if (evidence && scope_evidence(evidence, project))
+		return evidence;
+	json_decref(evidence);
+	return *project ? NULL : json_object();
+}
+
+static int take_alarm(void *userdata, const struct store_alarm *alarm)
+{
+	struct view *view = userdata;
+	cleanup(json_decref) json_t *evidence =
+		*view->project ? load_evidence(alarm, view->project) : json_object();
+	json_t *described;
+
+	if (!evidence)
+		return 0;
+	described = describe(alarm);
+	confine_summary(described, evidence, view->project);
+	return json_array_append_new(view->body, described);
+}
+
+int api_alarms(void *userdata, struct http_request *request, struct error *err)
+{
+	struct controller *controller = userdata;
+	const char *argument = http_request_query(request, "state");
+	struct view view = {.project = access_project(request)};
+	char state[8] = "";
+	size_t limit;
+	int r;
+
+	if (argument && strcmp(argument, "open") != 0 && strcmp(argument, "closed") != 0)
+		return error_set(err, -EINVAL, "state must be open or closed");
+	(void)snprintf(state, sizeof(state), "%s", argument ? argument : "");
+	r = api_get_limit(request, ALARMS_DEFAULT, ALARMS_MAX, &limit, err);
+	if (r < 0)
+		return r;
+	view.body = json_array();
+	r = store_each_alarm(history_store(controller->history), *state ? state : NULL, limit,
+			     take_alarm, &view, err);
+	if (r < 0) {
+		json_decref(view.body);
+		return r;
+	}
+	http_answer_json(request, json_pack("{s:o}", "alarms", view.body));
+	return 200;
+}
+
+/* One alarm */
+
+static int take_detail(void *userdata, const struct store_alarm *alarm)
+{
+	const struct view *view = userdata;
+	cleanup(json_decref) json_t *evidence = load_evidence(alarm, view->project);
+	cleanup(json_decref) json_t *described = describe(alarm);
+
+	if (!evidence)
+		return -ENOENT;
+	confine_summary(described, evidence, view->project);
+	(void)json_object_update(view->body, described);
+	(void)json_object_update(view->body, evidence);
+	return 0;
+}
+
+/* Texts of other projects' VMs, and those that may name several, are not for a confined request. */
+static bool may_read(const struct view *view, const struct store_event *event)
+{
+	return !*view->project ||
+	       (*event->vm && scope_has_vm(view->body, event->vm, view->project));
+}
+
+static json_t *describe_event(const struct store_event *event, bool readable)
+{
+	return json_pack("{s:I, s:I, s:o, s:s, s:s}", "id", (json_int_t)event->id, "alarm",
+			 (json_int_t)event->alarm, "time", api_time(event->time_usec), "event",
+			 event->event, "text", readable ? event->text : "");
+}
+
+static int take_event(void *userdata, const struct store_event *event)
+{
+	const struct view *view = userdata;
+	bool readable = may_read(view, event);
+
+	if (*event->vm && !readable)
+		return 0;
+	return json_array_append_new(json_object_get(view->body, "history"),
+				     describe_event(event, readable));
+}
+
+static int take_action_id(void *userdata, const struct store_action *action)
+{
+	const struct view *view = userdata;
+
+	if (*view->project && !scope_has_vm(view->body, action->vm, view->project))
+		return 0;
+	return json_array_append_new(json_object_get(view->body, "actions"),
+				     json_integer(action->id));
+}
+
+static int parse_number(const struct http_request *request, const char *what, int64_t *ret_id,
+			struct error *err)
+{
+	const char *text = http_request_parameter(request, 0);
+	char *end;
+
+	errno = 0;
+	*ret_id = strtoll(text, &end, 10);
+	if (*end || end == text || *ret_id < 1 || errno)
+		return error_set(err, -EINVAL, "'%.60s' is no %s's number", text, what);
+	return 0;
+}
+
+static int read_alarm(struct controller *controller, int64_t id, struct view *view,
+		      struct error *err)
+{
+	struct store *store = history_store(controller->history);
+	int r;
+
+	history_write(controller->history); /* what is read is what is known */
+	r = store_get_alarm(store, id, take_detail, view, err);
+	if (r == -ENOENT)
+		return error_set(err, r, "there is no alarm %lld", (long long)id);
+	if (r < 0)
+		return r;
+	(void)json_object_set_new(view->body, "history", json_array());
+	(void)json_object_set_new(view->body, "actions", json_array());
+	r = store_each_alarm_event(store, id, take_event, view, err);
+	if (r == 0)
+		r = store_each_action(store, id, NULL, ALARMS_MAX, take_action_id, view, err);
+	return r;
+}
+
+int api_alarm(void *userdata, struct http_request *request, struct error *err)
+{
+	struct view view = {.project = access_project(request), .body = json_object()};
+	int64_t id;
+	int r = parse_number(request, "alarm", &id, err);
+
+	if (r == 0)
+		r = read_alarm(userdata, id, &view, err);
+	if (r < 0) {
+		json_decref(view.body);
+		return r;
+	}
+	http_answer_json(request, view.body);
+	return 200;
+}
+
+/* Words and verdicts */
+
+/* The alarm that the path names, as far as its group still has it. An older one can be read, not
+ * written on. */
+static int find_alarm(struct controller *controller, const struct http_request *request,
+		      struct alarm **ret_alarm, struct error *err)
+{
+	int64_t id;
+	int r = parse_number(request, "alarm", &id, err);
+	json_t *copy;
+	bool visible;
+
+	if (r < 0)
+		return r;
+	*ret_alarm = groups_find_alarm(&controller->groups, id);
+	if (!*ret_alarm && id <= controller->groups.last_alarm)
+		return error_set(err, -EALREADY,
+				 "alarm %lld has been followed by another one: nothing is added to "
+				 "it any more",
+				 (long long)id);
+	copy = *ret_alarm ? json_deep_copy((*ret_alarm)->evidence) : NULL;
+	visible = copy && scope_evidence(copy, access_project(request));
+	json_decref(copy);
+	return visible ? 0 : error_set(err, -ENOENT, "there is no alarm %lld", (long long)id);
+}
+
+static const char *text_of(const struct http_request *request, const char *key)
+{
+	const char *text = json_string_value(json_object_get(http_request_body(request), key));
+
+	return text ? text : "";
+}
+
+static int answer_alarm(struct controller *controller, struct http_request *request, int64_t id,
+			struct error *err)
+{
+	struct view view = {.project = access_project(request), .body = json_object()};
+	int r = read_alarm(controller, id, &view, err);
+
+	if (r < 0) {
+		json_decref(view.body);
+		return r;
+	}
+	http_answer_json(request, view.body);
+	return 200;
+}
+
+int api_alarm_note(void *userdata, struct http_request *request, struct error *err)
+{
+	struct controller *controller = userdata;
+	char who[ACCESS_WHO_SIZE];
+	struct alarm *alarm;
+	int r = find_alarm(controller, request, &alarm, err);
+
+	if (r == 0)
+		r = alarm_note(alarm, access_who(request, who), access_project(request),
+			       text_of(request, "text"), controller->history, err);
+	return r < 0 ? r : answer_alarm(controller, request, alarm->id, err);
+}
+
+/* The audit has it before it has an effect. */
+static int audit_verdict(struct controller *controller, const struct alarm *alarm,
+			 const char *verdict, const char *who, const char *note, struct error *err)
+{
+	struct actions *actions = &controller->actions;
+	struct audit before = actions->audit;
+	struct store *store = history_store(controller->history);
+	int r = store_begin_durably(store, err);
+
+	if (r < 0)
+		return r;
+	r = audit_append(&actions->audit,
+			 json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s}", "event", "verdict",
+				   "alarm", (json_int_t)alarm->id, "group", alarm->group->name,
+				   "verdict", verdict, "by", who, "note", note, "summary",
+				   alarm->summary ? alarm->summary : ""),
+			 err);
+	if (r == 0)
+		r = store_commit(store, err);
+	else
+		store_rollback(store);
+	if (r < 0)
+		actions->audit = before;
+	return r;
+}
+
+static int parse_verdict(const struct http_request *request, enum alarm_state *ret_verdict,
+			 struct error *err)
+{
+	const char *verdict = text_of(request, "verdict");
+
+	if (strlen(text_of(request, "note")) > ALARM_NOTE_SIZE_MAX)
+		return error_set(err, -E2BIG, "a note has at most %d bytes", ALARM_NOTE_SIZE_MAX);
+	if (strcmp(verdict, "normal") == 0)
+		*ret_verdict = ALARM_NORMAL;
+	else if (strcmp(verdict, "malicious") == 0)
+		*ret_verdict = ALARM_MALICIOUS;
+	else
+		return error_set(err, -EINVAL, "verdict must be normal or malicious");
+	return 0;
+}
+
+static int judge(struct controller *controller, const struct http_request *request,
+		 struct alarm *alarm, struct error *err)
+{
+	const char *note = text_of(request, "note");
+	char who[ACCESS_WHO_SIZE];
+	enum alarm_state verdict = ALARM_MALICIOUS;
+	int r = parse_verdict(request, &verdict, err);
+
+	if (r < 0)
+		return r;
+	if (!scope_is_whole(alarm->evidence, access_project(request)))
+		return error_set(err, -EPERM,
+				 "the alarm names VMs of other projects too: its verdict is not "
+				 "for a token of one project");
+	if (alarm->state == verdict)
+		return error_set(err, -EALREADY, "alarm %lld is judged %s already",
+				 (long long)alarm->id, alarm_state_name(verdict));
+	r = audit_verdict(controller, alarm, alarm_state_name(verdict), access_who(request, who),
+			  note, err);
+	return r < 0 ? r : groups_judge(&controller->groups, alarm, verdict, who, note, err);
+}
+
+int api_alarm_verdict(void *userdata, struct http_request *request, struct error *err)
+{
+	struct controller *controller = userdata;
+	struct alarm *alarm;
+	int r = find_alarm(controller, request, &alarm, err);
+
+	if (r == 0) {
+		alarm_ref(alarm);
+		r = judge(controller, request, alarm, err);
+		if (r == 0)
+			r = answer_alarm(controller, request, alarm->id, err);
+		alarm_unref(alarm);
+	}
+	return r;
+}
+
+/* Events of all alarms, as they come */
+
+struct stream {
+	struct controller *controller;
+	const char *project;
+	json_t *events;
+	int64_t last;
+};
+
+static bool may_see(const struct stream *stream, const struct store_event *event)
+{
+	const struct alarm *alarm = groups_find_alarm(&stream->controller->groups, event->alarm);
+
+	if (!*stream->project)
+		return true;
+	return alarm && *event->vm && scope_has_vm(alarm->evidence, event->vm, stream->project);
+}
+
+static int take_any_event(void *userdata, const struct store_event *event)
+{
+	struct stream *stream = userdata;
+
+	stream->last = event->id;
+	if (!may_see(stream, event))
+		return 0;
+	return json_array_append_new(stream->events, describe_event(event, true));
+}
+
+static int get_after(struct http_request *request, int64_t *ret_after, struct error *err)
+{
+	const char *text = http_request_query(request, "after");
+	char *end;
+
+	*ret_after = -1;
+	if (!text)
+		return 0;
+	*ret_after = strtoll(text, &end, 10);
+	return *end || end == text || *ret_after < 0
+		       ? error_set(err, -EINVAL, "after must be a number")
+		       : 0;
+}
+
+int api_events(void *userdata, struct http_request *request, struct error *err)
+{
+	struct stream stream = {.controller = userdata, .project = access_project(request)};
+	struct store *store = history_store(stream.controller->history);
+	int64_t after;
+	size_t limit;
+	int r = get_after(request, &after, err);
+
+	if (r == 0)
+		r = api_get_limit(request, EVENTS_DEFAULT, EVENTS_MAX, &limit, err);
+	if (r < 0)
+		return r;
+	stream.last = after < 0 ? 0 : after;
+	stream.events = json_array();
+	r = store_each_event(store, stream.last, limit, after < 0, take_any_event, &stream, err);
+	if (r < 0) {
+		json_decref(stream.events);
+		return r;
+	}
+	http_answer_json(request, json_pack("{s:o, s:I}", "events", stream.events, "last",
+					    (json_int_t)stream.last));
+	return 200;
+}

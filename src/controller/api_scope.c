@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/api_scope.h"
+
+#include <string.h>
+
+static const char *text_in(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static bool is_of(const json_t *entry, const char *project)
+{
+	return strcmp(text_in(entry, "project"), project) == 0;
+}
+
+/* The lists of the evidence whose entries say their project. */
+static const char *const lists[] = {"columns", "introspection", "notes"};
+
+static void keep_own(json_t *list, const char *project)
+{
+	for (size_t i = json_array_size(list); i-- > 0;)
+		if (!is_of(json_array_get(list, i), project))
+			(void)json_array_remove(list, i);
+}
+
+/* A VM that goes like one of another project: not whose. */
+static void hide_likeness(json_t *looks)
+{
+	json_t *look;
+	size_t i;
+
+	json_array_foreach(looks, i, look) if (json_object_get(look, "alike"))(void)
+		json_object_set_new(look, "alike", json_string("another VM"));
+}
+
+static bool names_any(const json_t *columns)
+{
+	const json_t *column;
+	size_t i;
+
+	json_array_foreach(columns, i, column) if (json_is_true(json_object_get(
+							   column, "abnormal"))) return true;
+	return false;
+}
+
+bool scope_evidence(json_t *evidence, const char *project)
+{
+	if (!*project)
+		return true;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		keep_own(json_object_get(evidence, lists[i]), project);
+	hide_likeness(json_object_get(evidence, "introspection"));
+	(void)json_object_del(evidence, "across");
+	return names_any(json_object_get(evidence, "columns"));
+}
+
+bool scope_is_whole(const json_t *evidence, const char *project)
+{
+	const json_t *column;
+	size_t i;
+
+	json_array_foreach(json_object_get(evidence, "columns"), i,
+			   column) if (json_is_true(json_object_get(column, "abnormal")) &&
+				       *project && !is_of(column, project)) return false;
+	return true;
+}
+
+bool scope_has_vm(const json_t *evidence, const char *uuid, const char *project)
+{
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *entry;
+		size_t j;
+
+		json_array_foreach(json_object_get(evidence, lists[i]), j,
+				   entry) if (strcmp(text_in(entry, "uuid"), uuid) == 0 &&
+					      is_of(entry, project)) return true;
+	}
+	return false;
+}
