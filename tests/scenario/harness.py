@@ -209,7 +209,7 @@ def epoch_msec(text):
     return calendar.timegm(time.strptime(head, "%Y-%m-%dT%H:%M:%S")) * 1000 + int(fraction)
 
 
-def main(tests):
+def main(tests, make_world=World):
     """Runs test functions of one argument, a World; argv[1] is the build folder."""
     build = os.path.abspath(sys.argv[1])
     wanted = sys.argv[2:]
@@ -217,7 +217,7 @@ def main(tests):
     print(f"1..{len(tests)}")
     failures = 0
     for number, test in enumerate(tests, 1):
-        world = World(build)
+        world = make_world(build)
         good = False
         try:
             test(world)
