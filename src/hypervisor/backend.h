@@ -6,10 +6,14 @@
  */
 #include "hypervisor/hypervisor.h"
 
+struct machines;
+
 struct backend {
 	int (*collect)(struct hypervisor *hypervisor, int64_t deadline_usec);
 	int64_t (*pace_usec)(const struct hypervisor *hypervisor, int64_t interval_usec);
 	const char *(*problem)(const struct hypervisor *hypervisor);
+	/* The VMs as processes, borrowed; no function where they are none. */
+	const struct machines *(*machines)(const struct hypervisor *hypervisor);
 	void (*free)(struct hypervisor *hypervisor);
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hypervisor/backend.h"
+#include "hypervisor/machines.h"
 
 int hypervisor_open(uv_loop_t *loop, const struct hypervisor_options *options, metric_set metrics,
 		    const struct hypervisor_ops *ops, void *userdata,
@@ -57,6 +58,16 @@ int hypervisor_collect(struct hypervisor *hypervisor, int64_t deadline_usec)
 int64_t hypervisor_pace_usec(const struct hypervisor *hypervisor, int64_t interval_usec)
 {
 	return hypervisor->backend->pace_usec(hypervisor, interval_usec);
+}
+
+size_t hypervisor_taps(struct hypervisor *hypervisor, const struct vm_uuid *uuid,
+		       char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity)
+{
+	const struct backend *backend = hypervisor->backend;
+
+	return backend->machines
+		       ? machines_taps(backend->machines(hypervisor), uuid, ret_names, capacity)
+		       : 0;
 }
 
 const char *hypervisor_problem(const struct hypervisor *hypervisor)

@@ -17,7 +17,7 @@
 
 struct hypervisor;
 
-enum { HYPERVISOR_VMS_MAX = 4096, HYPERVISOR_NAME_SIZE = 256 };
+enum { HYPERVISOR_VMS_MAX = 4096, HYPERVISOR_NAME_SIZE = 256, HYPERVISOR_TAP_SIZE = 16 };
 
 enum reading_kind {
 	READING_ABSENT,  /* not read: a gap, never 0 */
@@ -86,6 +86,13 @@ int hypervisor_collect(struct hypervisor *hypervisor, int64_t deadline_usec);
 /* How long to wait from tick to tick: interval_usec, or for a trace the recorded distance / speed.
  */
 int64_t hypervisor_pace_usec(const struct hypervisor *hypervisor, int64_t interval_usec);
+
+/* The names of the tap devices of a running VM as they are now: of those in our own network
+ * namespace, where alone a name means anything to us. Returns how many. 0: none is known, or there
+ * are more than `capacity`, since a part of them would not do. Of a trace always 0. Network cards
+ * of another kind (user mode, macvtap, a device passed through) are not among them. */
+size_t hypervisor_taps(struct hypervisor *hypervisor, const struct vm_uuid *uuid,
+		       char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity);
 
 /* What does not work just now, as a sentence for the operator; NULL when all is well. Borrowed
  * until the next call into the back end. */

@@ -200,6 +200,11 @@ static const char *problem(const struct hypervisor *hypervisor)
 	return libvirt->problem[0] ? libvirt->problem : NULL;
 }
 
+static const struct machines *machines_of(const struct hypervisor *hypervisor)
+{
+	return &((const struct libvirt *)hypervisor)->machines;
+}
+
 static void free_libvirt(uv_handle_t *handle)
 {
 	struct libvirt *libvirt = handle->data;
@@ -224,7 +229,8 @@ static void close_libvirt(struct hypervisor *hypervisor)
 	uv_close((uv_handle_t *)&libvirt->wake, free_libvirt);
 }
 
-static const struct backend libvirt_backend = {collect, pace_usec, problem, close_libvirt};
+static const struct backend libvirt_backend = {collect, pace_usec, problem, machines_of,
+					       close_libvirt};
 
 /* libvirt prints errors on stderr by itself unless told otherwise; ours travel with the answers. */
 static void keep_quiet(void *userdata, virErrorPtr error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hypervisor/machines.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,26 @@ struct machine *machines_find(const struct machines *machines, const struct vm_u
 		if (vm_uuid_equal(&machines->items[i]->process.uuid, uuid))
 			return machines->items[i];
 	return NULL;
+}
+
+/* Read anew: cards are plugged in and out while a VM runs. */
+size_t machines_taps(const struct machines *machines, const struct vm_uuid *uuid,
+		     char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity)
+{
+	const struct machine *machine = machines_find(machines, uuid);
+	char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE];
+	size_t count;
+
+	static_assert((int)HYPERVISOR_TAP_SIZE == (int)PROCFS_TAP_SIZE, "names of one size");
+	if (!machine || !machine->listed || !procfs_shares_network(&machine->process))
+		return 0;
+	count = procfs_taps(machine->process.pid, taps);
+	/* the number may be another process's by now */
+	if (count > capacity ||
+	    !procfs_is_running(machine->process.pid, machine->process.start_ticks))
+		return 0;
+	memcpy(ret_names, taps, count * sizeof(taps[0]));
+	return count;
 }
 
 static bool drop_dead(struct machines *machines)

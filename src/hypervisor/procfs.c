@@ -229,6 +229,14 @@ static void name_by_pid(struct qemu_process *process)
 	process->uuid = vm_uuid_from_name(process->name);
 }
 
+bool procfs_shares_network(const struct qemu_process *process)
+{
+	struct stat info;
+
+	return stat("/proc/thread-self/ns/net", &info) == 0 &&
+	       info.st_ino == process->network_namespace;
+}
+
 /* The link tells the program without touching the process's memory, on which reading a command
  * line can hang. */
 static bool runs_qemu(pid_t pid)

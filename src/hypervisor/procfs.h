@@ -48,6 +48,9 @@ bool procfs_parse_command_line(const char *line, size_t size, struct qemu_proces
 /* The same process still: alive, no zombie, with that start time. */
 bool procfs_is_running(pid_t pid, uint64_t start_ticks);
 
+/* Whether it is in our own network namespace. */
+bool procfs_shares_network(const struct qemu_process *process);
+
 /* The names of the tap interfaces whose descriptors the process holds. Returns how many. */
 size_t procfs_taps(pid_t pid, char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE]);
 

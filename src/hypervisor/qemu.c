@@ -82,6 +82,11 @@ static const char *problem(const struct hypervisor *hypervisor)
 	return NULL;
 }
 
+static const struct machines *machines_of(const struct hypervisor *hypervisor)
+{
+	return &((const struct qemu *)hypervisor)->machines;
+}
+
 static void free_qemu(uv_handle_t *handle)
 {
 	struct tick *tick = handle->data;
@@ -98,7 +103,7 @@ static void close_qemu(struct hypervisor *hypervisor)
 	uv_close((uv_handle_t *)&qemu->tick.timer, free_qemu);
 }
 
-static const struct backend qemu_backend = {collect, pace_usec, problem, close_qemu};
+static const struct backend qemu_backend = {collect, pace_usec, problem, machines_of, close_qemu};
 
 int qemu_open(struct hypervisor *common, struct hypervisor **ret_hypervisor, struct error *err)
 {

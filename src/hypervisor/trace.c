@@ -181,7 +181,7 @@ static void close_trace(struct hypervisor *hypervisor)
 	uv_close((uv_handle_t *)&trace->idle, free_trace);
 }
 
-static const struct backend trace_backend = {collect, pace_usec, problem, close_trace};
+static const struct backend trace_backend = {collect, pace_usec, problem, NULL, close_trace};
 
 static int check_times(const struct csv *csv, struct error *err)
 {

@@ -115,6 +115,19 @@ static void test_trace_bad_files(void)
 	}
 }
 
+static void test_trace_has_no_taps(void)
+{
+	char names[1][HYPERVISOR_TAP_SIZE];
+	struct vm_uuid uuid = vm_uuid_from_name("a");
+	struct world world;
+
+	check_int(open_text(&world, "t,a.CPUUtilization\n1,1\n", NULL), 0);
+	step(&world);
+	check_int(world.ticks, 1);
+	check_int(hypervisor_taps(world.hypervisor, &uuid, names, 1), 0);
+	close_world(&world);
+}
+
 static void test_hypervisor_bad_uri(void)
 {
 	struct hypervisor_options options = {.uri = "xen", .speed = 1, .start = "now"};
@@ -130,4 +143,4 @@ static void test_hypervisor_bad_uri(void)
 }
 
 TEST_MAIN(TEST(test_trace_rows_and_life_cycle), TEST(test_trace_bad_files),
-	  TEST(test_hypervisor_bad_uri))
+	  TEST(test_trace_has_no_taps), TEST(test_hypervisor_bad_uri))
