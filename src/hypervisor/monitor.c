@@ -210,6 +210,42 @@ int monitor_cont(struct monitor *monitor, struct error *err)
 	return execute(monitor, "cont", NULL, &result, err);
 }
 
+int monitor_run(struct monitor *monitor, struct monitor_run *ret_run, struct error *err)
+{
+	static const char *const resumable[] = {"paused", "prelaunch", "io-error", "watchdog",
+						"debug"};
+	struct monitor_state state;
+	int r;
+
+	if (monitor->link->ops->ask_run)
+		return monitor->link->ops->ask_run(monitor->link, ret_run, err);
+	r = query_status(monitor, &state, err);
+	if (r < 0)
+		return r;
+	*ret_run = (struct monitor_run){.running = state.running,
+					.is_passing = strcmp(state.status, "paused") == 0,
+					.is_busy = !state.running &&
+						   !IS_AMONG(state.status, resumable)};
+	memcpy(ret_run->status, state.status, sizeof(ret_run->status));
+	return 0;
+}
+
+int monitor_suspend(struct monitor *monitor, struct error *err)
+{
+	cleanup(json_decref) json_t *result = NULL;
+
+	if (monitor->link->ops->set_run)
+		return monitor->link->ops->set_run(monitor->link, false, err);
+	return execute(monitor, "stop", NULL, &result, err);
+}
+
+int monitor_resume(struct monitor *monitor, struct error *err)
+{
+	if (monitor->link->ops->set_run)
+		return monitor->link->ops->set_run(monitor->link, true, err);
+	return monitor_cont(monitor, err);
+}
+
 int monitor_pid(struct monitor *monitor, pid_t *ret_pid, struct error *err)
 {
 	return monitor->link->ops->find_pid(monitor->link, ret_pid, err);

@@ -38,6 +38,23 @@ struct monitor_state {
 	char status[32]; /* QEMU's word: "running", "paused", "inmigrate", ... */
 };
 int monitor_state(struct monitor *monitor, struct monitor_state *ret_state, struct error *err);
+
+/* Pausing a VM for good, as an operator's order: by libvirt's own operation where the monitor is
+ * libvirt's, so that it knows of it (the domain is not tainted by that), else by QEMU's stop and
+ * cont. */
+struct monitor_run {
+	bool running;
+	bool is_passing; /* paused through the monitor: may be a look's pause, which ends by itself
+			  */
+	bool is_busy;    /* not running because of a migration, a save, its end: not to be resumed
+			  */
+	char status[32]; /* QEMU's word, or libvirt's reason in a word: "running", "paused", ... */
+};
+int monitor_run(struct monitor *monitor, struct monitor_run *ret_run, struct error *err);
+/* Not for a VM that is so already, which libvirt refuses. After -ETIME it may still happen. */
+int monitor_suspend(struct monitor *monitor, struct error *err);
+int monitor_resume(struct monitor *monitor, struct error *err);
+
 /* The process that runs the VM: given to monitor_open_qmp() or found by the socket's peer; with
  * libvirt found by the domain's UUID among the processes. -ESRCH when it cannot be told. */
 int monitor_pid(struct monitor *monitor, pid_t *ret_pid, struct error *err);

@@ -30,11 +30,17 @@ struct session {
 	struct vm_uuid uuid;
 };
 
+struct answer {
+	char *text;
+	struct monitor_run run;
+};
+
 /* Freed by the thread if it was given up, else by who waits for it. */
 struct call {
 	struct session *session;
 	void (*work)(struct call *call);
-	char *command, *answer;
+	char *command;
+	struct answer answer;
 	struct error problem; /* code 0: it succeeded */
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
@@ -81,7 +87,7 @@ static void call_free(struct call *call)
 	(void)pthread_mutex_destroy(&call->lock);
 	(void)pthread_cond_destroy(&call->ended);
 	free(call->command);
-	free(call->answer);
+	free(call->answer.text);
 	free(call);
 }
 
@@ -154,9 +160,10 @@ static bool await(struct call *call, int64_t timeout_usec)
 	return is_done;
 }
 
-/* Takes the call (NULL: memory was out). On success its answer goes to ret_answer, owned, where
- * that is not NULL. */
-static int finish(struct call *call, int64_t timeout_usec, char **ret_answer, struct error *err)
+/* Takes the call (NULL: memory was out). On success its answer goes to ret_answer, the text owned,
+ * where that is not NULL. */
+static int finish(struct call *call, int64_t timeout_usec, struct answer *ret_answer,
+		  struct error *err)
 {
 	int r = call ? start_thread(call) : -ENOMEM;
 
@@ -171,8 +178,10 @@ static int finish(struct call *call, int64_t timeout_usec, char **ret_answer, st
 	r = call->problem.code;
 	if (r < 0)
 		(void)error_set(err, r, "%s", call->problem.text);
-	else if (ret_answer)
-		*ret_answer = keep(call->answer);
+	if (r == 0 && ret_answer) {
+		*ret_answer = call->answer;
+		call->answer.text = NULL;
+	}
 	call_free(call);
 	return r;
 }
@@ -223,8 +232,70 @@ static void connect_domain(struct call *call)
 
 static void ask_domain(struct call *call)
 {
-	if (virDomainQemuMonitorCommand(call->session->domain, call->command, &call->answer, 0) < 0)
+	if (virDomainQemuMonitorCommand(call->session->domain, call->command, &call->answer.text,
+					0) < 0)
 		note_problem(call, "monitor");
+}
+
+static void describe_pause(int reason, struct monitor_run *run)
+{
+	static const struct {
+		const char *status;
+		bool is_busy;
+	} reasons[] = {
+		[VIR_DOMAIN_PAUSED_UNKNOWN] = {"paused", false},
+		[VIR_DOMAIN_PAUSED_USER] = {"paused", false},
+		[VIR_DOMAIN_PAUSED_MIGRATION] = {"migration", true},
+		[VIR_DOMAIN_PAUSED_SAVE] = {"save", true},
+		[VIR_DOMAIN_PAUSED_DUMP] = {"dump", true},
+		[VIR_DOMAIN_PAUSED_IOERROR] = {"io-error", false},
+		[VIR_DOMAIN_PAUSED_WATCHDOG] = {"watchdog", false},
+		[VIR_DOMAIN_PAUSED_FROM_SNAPSHOT] = {"paused", false},
+		[VIR_DOMAIN_PAUSED_SHUTTING_DOWN] = {"shutdown", true},
+		[VIR_DOMAIN_PAUSED_SNAPSHOT] = {"snapshot", true},
+		[VIR_DOMAIN_PAUSED_CRASHED] = {"guest-panicked", true},
+		[VIR_DOMAIN_PAUSED_STARTING_UP] = {"prelaunch", true},
+		[VIR_DOMAIN_PAUSED_POSTCOPY] = {"postcopy", true},
+	};
+	bool is_known = reason >= 0 && (size_t)reason < sizeof(reasons) / sizeof(reasons[0]);
+
+	run->is_passing = reason == VIR_DOMAIN_PAUSED_UNKNOWN;
+	run->is_busy = !is_known || reasons[reason].is_busy;
+	(void)snprintf(run->status, sizeof(run->status), "%s",
+		       is_known ? reasons[reason].status : "paused for another reason");
+}
+
+static void ask_domain_state(struct call *call)
+{
+	struct monitor_run *run = &call->answer.run;
+	int state, reason;
+
+	if (virDomainGetState(call->session->domain, &state, &reason, 0) < 0) {
+		note_problem(call, "the domain's state");
+		return;
+	}
+	run->running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
+	if (state == VIR_DOMAIN_PAUSED) {
+		describe_pause(reason, run);
+		return;
+	}
+	run->is_busy = !run->running;
+	(void)snprintf(run->status, sizeof(run->status), "%s",
+		       run->running                      ? "running"
+		       : state == VIR_DOMAIN_PMSUSPENDED ? "suspended"
+							 : "shutdown");
+}
+
+static void suspend_domain(struct call *call)
+{
+	if (virDomainSuspend(call->session->domain) < 0)
+		note_problem(call, "pausing the domain");
+}
+
+static void resume_domain(struct call *call)
+{
+	if (virDomainResume(call->session->domain) < 0)
+		note_problem(call, "resuming the domain");
 }
 
 /* The link */
@@ -233,7 +304,8 @@ static int execute(struct monitor_link *base, json_t *request, json_t **ret_answ
 		   struct error *err)
 {
 	struct libvirt_link *link = (struct libvirt_link *)base;
-	cleanup(free) char *command = json_dumps(request, JSON_COMPACT), *answer = NULL;
+	cleanup(free) char *command = json_dumps(request, JSON_COMPACT), *text = NULL;
+	struct answer answer = {0};
 	int r;
 
 	if (!command)
@@ -241,10 +313,11 @@ static int execute(struct monitor_link *base, json_t *request, json_t **ret_answ
 	r = finish(call_new(link->session, ask_domain, command), link->timeout_usec, &answer, err);
 	if (r < 0)
 		return r;
-	if (!answer || strlen(answer) > MONITOR_ANSWER_SIZE_MAX)
+	text = answer.text;
+	if (!text || strlen(text) > MONITOR_ANSWER_SIZE_MAX)
 		return error_set(err, -EMSGSIZE, "an answer of more than %d bytes",
 				 MONITOR_ANSWER_SIZE_MAX);
-	return monitor_link_parse(answer, strlen(answer), ret_answer, err);
+	return monitor_link_parse(text, strlen(text), ret_answer, err);
 }
 
 static int find_pid(struct monitor_link *base, pid_t *ret_pid, struct error *err)
@@ -267,6 +340,26 @@ static int find_pid(struct monitor_link *base, pid_t *ret_pid, struct error *err
 			 link->session->name);
 }
 
+static int ask_run(struct monitor_link *base, struct monitor_run *ret_run, struct error *err)
+{
+	const struct libvirt_link *link = (const struct libvirt_link *)base;
+	struct answer answer = {0};
+	int r = finish(call_new(link->session, ask_domain_state, NULL), link->timeout_usec, &answer,
+		       err);
+
+	if (r == 0)
+		*ret_run = answer.run;
+	return r;
+}
+
+static int set_run(struct monitor_link *base, bool run, struct error *err)
+{
+	const struct libvirt_link *link = (const struct libvirt_link *)base;
+
+	return finish(call_new(link->session, run ? resume_domain : suspend_domain, NULL),
+		      link->timeout_usec, NULL, err);
+}
+
 static void close_link(struct monitor_link *base)
 {
 	struct libvirt_link *link = (struct libvirt_link *)base;
@@ -275,7 +368,7 @@ static void close_link(struct monitor_link *base)
 	free(link);
 }
 
-static const struct monitor_link_ops ops = {execute, find_pid, close_link};
+static const struct monitor_link_ops ops = {execute, find_pid, close_link, ask_run, set_run};
 
 /* libvirt prints errors on stderr by itself unless told otherwise. */
 static void keep_quiet(void *userdata, virErrorPtr error)

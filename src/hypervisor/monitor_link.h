@@ -5,12 +5,14 @@
  * by an open function, owned by the monitor that it is given to. One owner, one thread.
  */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
 
 struct monitor;
+struct monitor_run;
 struct monitor_link;
 
 struct monitor_link_ops {
@@ -21,6 +23,10 @@ struct monitor_link_ops {
 		       struct error *err);
 	int (*find_pid)(struct monitor_link *link, pid_t *ret_pid, struct error *err);
 	void (*close)(struct monitor_link *link);
+	/* monitor_run(), monitor_suspend() and monitor_resume() by other means than commands; NULL
+	 * where there are none. */
+	int (*ask_run)(struct monitor_link *link, struct monitor_run *ret_run, struct error *err);
+	int (*set_run)(struct monitor_link *link, bool run, struct error *err);
 };
 
 /* The first member of each kind's struct. */

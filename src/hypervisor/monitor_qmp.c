@@ -230,7 +230,7 @@ static void close_link(struct monitor_link *base)
 	free(link);
 }
 
-static const struct monitor_link_ops ops = {execute, find_pid, close_link};
+static const struct monitor_link_ops ops = {execute, find_pid, close_link, NULL, NULL};
 
 static int take_greeting(struct qmp_link *link, struct error *err)
 {

@@ -421,10 +421,66 @@ static void test_monitor_libvirt_without_qemu(void)
 	check(!monitor_free(NULL));
 }
 
+#define STATUS(running, word)                                                     \
+	{                                                                         \
+		"\"query-status\"", "{\"return\": {\"status\": \"" word           \
+				    "\", \"running\": " running "}, \"id\": $}\n" \
+	}
+
+static void test_monitor_suspend_and_resume_by_qmp(void)
+{
+	static const struct step steps[] = {
+		GREETING,
+		READY,
+		STATUS("true", "running"),
+		{"\"stop\"", "{\"return\": {}, \"id\": $}\n"},
+		STATUS("false", "paused"),
+		{"\"cont\"", "{\"return\": {}, \"id\": $}\n"},
+		STATUS("false", "postmigrate"),
+	};
+	struct world world = {0};
+	struct monitor_run run;
+
+	check_int(start(&world, steps, COUNT(steps)), 0);
+	check_int(open_monitor(&world), 0);
+	check_int(monitor_run(world.monitor, &run, NULL), 0);
+	check(run.running && !run.is_busy && !run.is_passing);
+	check_int(monitor_suspend(world.monitor, NULL), 0);
+	check_int(monitor_run(world.monitor, &run, NULL), 0);
+	check(!run.running && !run.is_busy && run.is_passing);
+	check_string(run.status, "paused");
+	check_int(monitor_resume(world.monitor, NULL), 0);
+	check_int(monitor_run(world.monitor, &run, NULL), 0);
+	check(!run.running && run.is_busy && !run.is_passing);
+	check_string(run.status, "postmigrate");
+	check_int(finish(&world), 7);
+}
+
+static void test_monitor_suspend_and_resume_by_libvirt(void)
+{
+	struct error err = ERROR_INIT;
+	struct monitor_run run;
+	struct monitor *monitor;
+
+	check_int(monitor_open_libvirt("test:///default", "test", &monitor, &err), 0);
+	check_int(monitor_run(monitor, &run, &err), 0);
+	check(run.running && !run.is_busy && !run.is_passing);
+	check_int(monitor_suspend(monitor, &err), 0);
+	check_int(monitor_run(monitor, &run, &err), 0);
+	check(!run.running && !run.is_busy && !run.is_passing); /* libvirt knows whose it is */
+	check_string(run.status, "paused");
+	check_int(monitor_resume(monitor, &err), 0);
+	check_int(monitor_run(monitor, &run, &err), 0);
+	check(run.running);
+	check_string(run.status, "running");
+	check(!monitor_free(monitor));
+}
+
 TEST_MAIN(TEST(test_monitor_human_skips_events), TEST(test_monitor_lines_in_pieces),
 	  TEST(test_monitor_stop_and_cont), TEST(test_monitor_state_tells_when_memory_moves),
 	  TEST(test_monitor_refusals_carry_qemus_words), TEST(test_monitor_garbage_is_no_qemu),
 	  TEST(test_monitor_second_client_is_told_why_nothing_comes),
 	  TEST(test_monitor_late_answers_are_passed_over), TEST(test_monitor_line_without_end),
 	  TEST(test_monitor_pid_is_the_one_given_or_a_qemu), TEST(test_monitor_absent_socket),
-	  TEST(test_monitor_libvirt_without_qemu))
+	  TEST(test_monitor_libvirt_without_qemu), TEST(test_monitor_suspend_and_resume_by_qmp),
+	  TEST(test_monitor_suspend_and_resume_by_libvirt))

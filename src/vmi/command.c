@@ -56,8 +56,8 @@ static size_t list_options(struct command *command, struct words *words,
 		{{"dump", OPTION_VALUE, &words->dump}, 0},
 		{{"connect", OPTION_VALUE, &words->connect}, 0},
 		{{"pid", OPTION_VALUE, &command->pid}, COMMAND_TAKES_PID},
-		{{"json", OPTION_FLAG, &command->json}, COMMAND_TAKES_JOB},
-		{{"encoded", OPTION_FLAG, &command->encoded}, COMMAND_TAKES_JOB},
+		{{"json", OPTION_FLAG, &command->json}, COMMAND_TAKES_REPORT},
+		{{"encoded", OPTION_FLAG, &command->encoded}, COMMAND_TAKES_REPORT},
 		{{"budget", OPTION_VALUE, &command->budget}, COMMAND_TAKES_JOB},
 		{{"cache", OPTION_VALUE, &words->cache}, COMMAND_TAKES_JOB},
 		{{"no-cache", OPTION_FLAG, &words->no_cache}, COMMAND_TAKES_JOB},
@@ -140,7 +140,7 @@ static int print_encoded(const struct report *report)
 	return r;
 }
 
-static int print_report(const struct command *command, const struct report *report)
+int command_print(const struct command *command, const struct report *report)
 {
 	if (command->encoded)
 		return print_encoded(report);
@@ -161,7 +161,7 @@ int command_run(const struct command *command, struct report **ret_report)
 	}
 	if (r < 0)
 		return terminal_fail(EXIT_FAILED, "%s", error_text(&err, r));
-	r = print_report(command, report);
+	r = command_print(command, report);
 	failed = failed_views(report);
 	if (ret_report)
 		*ret_report = keep(report);

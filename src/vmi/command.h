@@ -10,10 +10,14 @@
 #include "terminal/options.h"
 #include "vmi/job.h"
 
-enum { EXIT_REFUSED = 3, EXIT_ARMED = 4 };
+enum { EXIT_REFUSED = 3, EXIT_NOTHING = 3, EXIT_ARMED = 4 };
 
 /* Which of the shared options a command takes beside those that name the guest. */
-enum command_takes { COMMAND_TAKES_JOB = 1, COMMAND_TAKES_PID = 2 };
+enum command_takes {
+	COMMAND_TAKES_REPORT = 1,
+	COMMAND_TAKES_JOB = 2 | COMMAND_TAKES_REPORT,
+	COMMAND_TAKES_PID = 4
+};
 
 struct command {
 	/* What the command sets. */
@@ -38,6 +42,9 @@ bool command_parse(struct command *command, int argc, char **argv, int *ret_stat
  * NULL) is the caller's. */
 int command_run(const struct command *command, struct report **ret_report);
 
+/* Prints it as the options say; 0, -ENOMEM or -EIO. */
+int command_print(const struct command *command, const struct report *report);
+
 /* The cell of a table's first row, if it is there, known and of that kind; else NULL. The report is
  * the confined child's word, so that nothing of this goes without saying. */
 const struct report_cell *command_find(const struct report *report, const char *table,
@@ -45,4 +52,5 @@ const struct report_cell *command_find(const struct report *report, const char *
 
 /* A command gets its name as argv[0] and returns the exit status. */
 typedef int command_function(int argc, char **argv);
-command_function command_look, command_kill, command_isf, command_snapshot;
+command_function command_look, command_kill, command_pause, command_resume, command_isf,
+	command_snapshot;

@@ -15,6 +15,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"kill", command_kill, "end a process of the guest"},
+	{"pause", command_pause, "pause the VM"},
+	{"resume", command_resume, "let a paused VM run"},
 	{"isf", command_isf, "write a symbol file of the kernel for Volatility 3 and LibVMI"},
 	{"snapshot", command_snapshot, "save the guest's memory"},
 };
@@ -35,7 +37,7 @@ static void print_help(FILE *stream)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		(void)fprintf(stream, "  %-9s %s\n", commands[i].name, commands[i].help);
 	(void)fputs("\nExit status: 0 done, 1 failed, 2 bad usage; of kill also 3 refused, 4 "
-		    "pending.\n",
+		    "pending,\nof pause and resume 3 nothing to do.\n",
 		    stream);
 }
 

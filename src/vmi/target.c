@@ -269,6 +269,19 @@ int target_open(const struct target_options *options, struct target *ret_target,
 	return r;
 }
 
+int target_attach(const struct target_options *options, struct target *ret_target,
+		  struct error *err)
+{
+	struct target target = {0};
+	int r = attach(options, &target, err);
+
+	if (r < 0)
+		target_close(&target);
+	else
+		*ret_target = target;
+	return r;
+}
+
 int target_open_writable(const struct target *target, struct target *ret_writable,
 			 struct error *err)
 {

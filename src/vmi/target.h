@@ -43,6 +43,9 @@ struct target {
 /* Errors say what was looked for and where: -ENOENT (no such VM), -EEXIST (several of that name),
  * -EACCES (not root), -ENOTSUP, and those of the parts. */
 int target_open(const struct target_options *options, struct target *ret_target, struct error *err);
+/* Its monitor and process alone: nothing of the guest is read. Not for a dump; the same errors. */
+int target_attach(const struct target_options *options, struct target *ret_target,
+		  struct error *err);
 /* The registers of the vCPUs as they are now. */
 int target_read_registers(struct target *target, struct error *err);
 /* A second connection to the same monitor, for one whose first has ended. */
