@@ -27,7 +27,7 @@ struct command_option {
 int options_parse(int argc, char **argv, const struct command_option *options, size_t count,
 		  const char *help, int *ret_status);
 
-/* A positive whole number up to `maximum`; false (said) otherwise. */
+/* A whole number from `minimum` to `maximum`; false (said) otherwise. */
 bool options_number(const char *name, const char *text, unsigned long minimum,
 		    unsigned long maximum, unsigned long *ret_value);
 /* A finite number. */
