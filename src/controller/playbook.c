@@ -8,10 +8,6 @@
 #include <string.h>
 
 #define AT(member) offsetof(struct playbook, member)
-#define METRIC_NAMES                                                                             \
-	"CPUUtilization|NetworkIn|NetworkOut|DiskReadOps|DiskWriteOps|DiskReadBytes|"            \
-	"DiskWriteBytes|NetworkPacketsIn|NetworkPacketsOut|NetworkDrops|CPUWait|MemoryResident|" \
-	"DiskFlushOps"
 
 static const struct config_key playbook_keys[] = {
 	{"name", CONFIG_STRING, AT(name), NULL, .help = "What it is called in alarms."},

@@ -7,10 +7,6 @@
 
 #define AT(member) offsetof(struct settings, member)
 #define AT_GROUP(member) offsetof(struct group_settings, member)
-#define METRIC_NAMES                                                                             \
-	"CPUUtilization|NetworkIn|NetworkOut|DiskReadOps|DiskWriteOps|DiskReadBytes|"            \
-	"DiskWriteBytes|NetworkPacketsIn|NetworkPacketsOut|NetworkDrops|CPUWait|MemoryResident|" \
-	"DiskFlushOps"
 
 static const struct config_key group_keys[] = {
 	{"name", CONFIG_STRING, AT_GROUP(name), NULL, .help = "Name of the group."},

@@ -42,6 +42,13 @@ struct metric_info {
 	const char *help;
 };
 
+/* All names with | between them, in the table's order, as a key of configuration has its choices.
+ */
+#define METRIC_NAMES                                                                             \
+	"CPUUtilization|NetworkIn|NetworkOut|DiskReadOps|DiskWriteOps|DiskReadBytes|"            \
+	"DiskWriteBytes|NetworkPacketsIn|NetworkPacketsOut|NetworkDrops|CPUWait|MemoryResident|" \
+	"DiskFlushOps"
+
 /* Never NULL for metric < METRIC_COUNT. */
 const struct metric_info *metric_info(enum metric metric);
 

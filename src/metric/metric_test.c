@@ -23,6 +23,19 @@ static void test_metric_unknown_name(void)
 	check_int(metric_parse("cpuutilization", &metric), -ENOENT);
 }
 
+static void test_metric_names_are_the_tables(void)
+{
+	char names[sizeof(METRIC_NAMES) + METRIC_COUNT * 64] = "";
+
+	for (int i = 0; i < METRIC_COUNT; i++) {
+		size_t used = strlen(names);
+
+		(void)snprintf(names + used, sizeof(names) - used, "%s%s", i ? "|" : "",
+			       metric_info((enum metric)i)->name);
+	}
+	check_string(METRIC_NAMES, names);
+}
+
 static void test_vm_uuid_round_trip(void)
 {
 	char text[VM_UUID_TEXT_SIZE];
@@ -52,5 +65,5 @@ static void test_vm_uuid_from_name_is_stable_and_distinct(void)
 }
 
 TEST_MAIN(TEST(test_metric_names_round_trip), TEST(test_metric_unknown_name),
-	  TEST(test_vm_uuid_round_trip), TEST(test_vm_uuid_bad_text),
-	  TEST(test_vm_uuid_from_name_is_stable_and_distinct))
+	  TEST(test_metric_names_are_the_tables), TEST(test_vm_uuid_round_trip),
+	  TEST(test_vm_uuid_bad_text), TEST(test_vm_uuid_from_name_is_stable_and_distinct))
