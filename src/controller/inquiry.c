@@ -12,6 +12,7 @@
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
+#include "controller/json.h"
 #include "controller/respond.h"
 #include "controller/suspect.h"
 
@@ -86,19 +87,10 @@ static json_t *entry_of(const json_t *list, const char *uuid)
 
 	json_array_foreach(list, i, entry)
 	{
-		const char *other = json_string_value(json_object_get(entry, "uuid"));
-
-		if (other && strcmp(other, uuid) == 0)
+		if (strcmp(text_of(entry, "uuid"), uuid) == 0)
 			return entry;
 	}
 	return NULL;
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
 }
 
 static bool has_pending(const struct inquiries *inquiries, int64_t alarm)

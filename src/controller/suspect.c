@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "controller/json.h"
 #include "controller/suspect_internal.h"
-
-DEFINE_CLEANUP(json_t *, json_decref)
 
 enum { SUMMARY_REASONS_MAX = 3 };
 
@@ -269,17 +268,10 @@ json_t *suspects_find(const struct report *report, const struct suspect_context 
 
 /* One sentence */
 
-static const char *text_at(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 static void print_head(const json_t *suspect, FILE *stream)
 {
 	const json_t *parent = json_array_get(json_object_get(suspect, "parents"), 0);
-	const char *command = text_at(suspect, "command"), *of = text_at(parent, "command");
+	const char *command = text_of(suspect, "command"), *of = text_of(parent, "command");
 	long long pid = json_integer_value(json_object_get(suspect, "pid"));
 
 	(void)fputs("suspect ", stream);
@@ -304,7 +296,7 @@ static void print_suspect(const json_t *suspects, FILE *stream)
 	}
 	json_array_foreach(suspects, i, suspect)
 	{
-		double score = json_number_value(json_object_get(suspect, "score"));
+		double score = number_of(suspect, "score");
 
 		others += i > 0 && score >= score_worth_saying;
 	}
@@ -317,7 +309,7 @@ char *suspects_summarise(const json_t *found)
 	const json_t *suspects = json_object_get(found, "suspects");
 	const json_t *first = json_array_get(suspects, 0);
 	const json_t *pattern = json_array_get(json_object_get(found, "patterns"), 0);
-	bool is_worth = json_number_value(json_object_get(first, "score")) >= score_worth_saying;
+	bool is_worth = number_of(first, "score") >= score_worth_saying;
 	char *text = NULL;
 	size_t size;
 	FILE *stream;
@@ -330,7 +322,7 @@ char *suspects_summarise(const json_t *found)
 	if (is_worth)
 		print_suspect(suspects, stream);
 	else
-		(void)fprintf(stream, "%s: %s", text_at(pattern, "name"), text_at(pattern, "text"));
+		(void)fprintf(stream, "%s: %s", text_of(pattern, "name"), text_of(pattern, "text"));
 	if (fclose(stream) == 0)
 		return text;
 	free(text);

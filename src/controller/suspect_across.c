@@ -10,26 +10,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "controller/json.h"
 #include "controller/suspect_internal.h"
-
-DEFINE_CLEANUP(json_t *, json_decref)
 
 /* As of a flood within one VM. */
 static const double taken_share = 0.5;
 
 enum { TAKEN_LEAST = 20, NAMES_SIZE = 256, TEXT_SIZE = 1024, NAME_SIZE = 68, NAMED_MAX = 10 };
-
-static const char *text_at(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
-static double number_at(const json_t *object, const char *key)
-{
-	return json_number_value(json_object_get(object, key));
-}
 
 /* Names and addresses as parts of a sentence. */
 static const char *clip(const char *text, char clean[NAME_SIZE])
@@ -153,7 +140,7 @@ struct taking {
 static int by_pair(const void *a, const void *b)
 {
 	const struct taking *left = a, *right = b;
-	double l = number_at(left->peer, "connections"), r = number_at(right->peer, "connections");
+	double l = number_of(left->peer, "connections"), r = number_of(right->peer, "connections");
 
 	if (left->actor != right->actor)
 		return left->actor < right->actor ? -1 : 1;
@@ -177,12 +164,12 @@ static bool claims(const struct owner *list, size_t count, size_t vm)
 static size_t collect_of_peer(const struct owners *owners, size_t vm, const json_t *peer,
 			      struct taking *takings)
 {
-	bool is_incoming = strcmp(text_at(peer, "direction"), "in") == 0;
+	bool is_incoming = strcmp(text_of(peer, "direction"), "in") == 0;
 	size_t claimants, count = 0;
-	const struct owner *list = find_owners(owners, text_at(peer, "peer"), &claimants);
+	const struct owner *list = find_owners(owners, text_of(peer, "peer"), &claimants);
 
-	if (number_at(peer, "connections") < TAKEN_LEAST ||
-	    number_at(peer, "share") < taken_share || !list || claims(list, claimants, vm))
+	if (number_of(peer, "connections") < TAKEN_LEAST ||
+	    number_of(peer, "share") < taken_share || !list || claims(list, claimants, vm))
 		return 0;
 	for (size_t i = 0; i < claimants && i < SUSPECT_PATTERNS_MAX; i++)
 		takings[count++] = (struct taking){
@@ -215,10 +202,10 @@ static int tell_taking(const struct suspect_vm *vms, const struct taking *taking
 	(void)snprintf(text, sizeof(text),
 		       "%.0f connections from %s to port %lld of %s (%s%s), %.0f %% of all that %s "
 		       "has%s%s%s%s%s%s%s%s",
-		       number_at(taking->peer, "connections"), first,
+		       number_of(taking->peer, "connections"), first,
 		       (long long)json_integer_value(json_object_get(taking->peer, "port")), second,
-		       clip(text_at(taking->peer, "peer"), address), claimed,
-		       100 * number_at(taking->peer, "share"),
+		       clip(text_of(taking->peer, "peer"), address), claimed,
+		       100 * number_of(taking->peer, "share"),
 		       taking->is_seen_by_victim ? second : first, is_freeing ? "; meanwhile " : "",
 		       is_freeing ? up : "", is_freeing ? " of " : "", is_freeing ? first : "",
 		       is_freeing ? " went up" : "", *down ? "; " : "", down,
@@ -284,10 +271,10 @@ static size_t collect_floods(const struct suspect_vm *vm, size_t number, struct 
 
 	json_array_foreach(json_object_get(vm->found, "patterns"), i, pattern)
 	{
-		if (strcmp(text_at(pattern, "name"), "possible flood") == 0 &&
-		    *text_at(pattern, "peer"))
+		if (strcmp(text_of(pattern, "name"), "possible flood") == 0 &&
+		    *text_of(pattern, "peer"))
 			floods[count++] = (struct flood){
-				text_at(pattern, "peer"),
+				text_of(pattern, "peer"),
 				json_integer_value(json_object_get(pattern, "port")), number};
 	}
 	return count;
