@@ -199,19 +199,27 @@ static int by_connections(const void *a, const void *b)
 	return (left->first > right->first) - (left->first < right->first);
 }
 
+static double share_of(double part, double whole)
+{
+	return whole > 0 ? part / whole : 0;
+}
+
+/* The share of what is held is cut, not rounded: suspect_is_taking() is to say of it what it says
+ * within the VM. */
 static json_t *tell_peer(const struct facts *facts, const struct target *target)
 {
 	const struct contact *contact = &facts->contacts[target->first];
+	double held = suspect_held(target);
 	char peer[TEXT_PEER_SIZE];
 
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:f}", "peer",
+	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:f, s:I, s:f}", "peer",
 			 suspect_clean(contact->peer, peer, sizeof(peer)), "port",
 			 (int)contact->port, "direction", contact->is_incoming ? "in" : "out",
 			 "connections", (json_int_t)fmin(target->connections, 0x1p53), "opened",
 			 (json_int_t)fmin(target->opened, 0x1p53), "share",
-			 facts->connections > 0
-				 ? round(100 * target->connections / facts->connections) / 100
-				 : 0);
+			 round(100 * share_of(target->connections, facts->connections)) / 100,
+			 "held", (json_int_t)fmin(held, 0x1p53), "held_share",
+			 floor(1000 * share_of(held, facts->held)) / 1000);
 }
 
 /* Reorders the targets: nothing refers to them any more. */

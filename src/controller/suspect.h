@@ -32,13 +32,15 @@ struct suspect_context {
 /* {"suspects": [{"pid", "start_nsec", "command", "command_line", "uid", "parents": [{"pid",
  * "command"}...], "score": 0..1, "reasons": ["412 connections to 10.0.0.9 port 80 ...", ...]}...],
  * "patterns": [{"name": "possible flood", "text": "...", "peer", "port"}...],
- * "peers": [{"peer", "port", "direction", "connections", "opened", "share"}...],
+ * "peers": [{"peer", "port", "direction", "connections", "opened", "share", "held",
+ * "held_share"}...],
  * "addresses": ["10.0.0.4"...]}: the highest score first; processes without a reason are left out,
  * and kernel threads and process 1 without a strong one. Unknown is null; peer and port are there
  * where a pattern has them. `peers` are those with most connections, `share` is of all connections
- * of the VM (0..1); `addresses` are the VM's own, as its established connections show them. Both
- * are for suspects_across(). Loopback does not count. Texts are printable UTF-8. Returns owned, or
- * NULL when memory is out. */
+ * of the VM (0..1), `held` are those that a process holds and `held_share` is of all such;
+ * `addresses` are the VM's own, as its established connections show them. Both are for
+ * suspects_across(). Loopback does not count. Texts are printable UTF-8. Returns owned, or NULL
+ * when memory is out. */
 json_t *suspects_find(const struct report *report, const struct suspect_context *context);
 
 /* One plain sentence for an alarm's history: "suspect ab (pid 214, child of sh): 412 connections

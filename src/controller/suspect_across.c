@@ -13,10 +13,7 @@
 #include "controller/json.h"
 #include "controller/suspect_internal.h"
 
-/* As of a flood within one VM. */
-static const double taken_share = 0.5;
-
-enum { TAKEN_LEAST = 20, NAMES_SIZE = 256, TEXT_SIZE = 1024, NAME_SIZE = 68, NAMED_MAX = 10 };
+enum { NAMES_SIZE = 256, TEXT_SIZE = 1024, NAME_SIZE = 68, NAMED_MAX = 10 };
 
 /* Names and addresses as parts of a sentence. */
 static const char *clip(const char *text, char clean[NAME_SIZE])
@@ -136,11 +133,11 @@ struct taking {
 	bool is_seen_by_victim;
 };
 
-/* By pair; of a pair, what the victim saw first, then the most connections. */
+/* By pair; of a pair, what the victim saw first, then the most that are held. */
 static int by_pair(const void *a, const void *b)
 {
 	const struct taking *left = a, *right = b;
-	double l = number_of(left->peer, "connections"), r = number_of(right->peer, "connections");
+	double l = number_of(left->peer, "held"), r = number_of(right->peer, "held");
 
 	if (left->actor != right->actor)
 		return left->actor < right->actor ? -1 : 1;
@@ -168,8 +165,8 @@ static size_t collect_of_peer(const struct owners *owners, size_t vm, const json
 	size_t claimants, count = 0;
 	const struct owner *list = find_owners(owners, text_of(peer, "peer"), &claimants);
 
-	if (number_of(peer, "connections") < TAKEN_LEAST ||
-	    number_of(peer, "share") < taken_share || !list || claims(list, claimants, vm))
+	if (!suspect_is_taking(number_of(peer, "held"), number_of(peer, "held_share")) || !list ||
+	    claims(list, claimants, vm))
 		return 0;
 	for (size_t i = 0; i < claimants && i < SUSPECT_PATTERNS_MAX; i++)
 		takings[count++] = (struct taking){
@@ -201,11 +198,11 @@ static int tell_taking(const struct suspect_vm *vms, const struct taking *taking
 			       taking->claims);
 	(void)snprintf(text, sizeof(text),
 		       "%.0f connections from %s to port %lld of %s (%s%s), %.0f %% of all that %s "
-		       "has%s%s%s%s%s%s%s%s",
-		       number_of(taking->peer, "connections"), first,
+		       "holds%s%s%s%s%s%s%s%s",
+		       number_of(taking->peer, "held"), first,
 		       (long long)json_integer_value(json_object_get(taking->peer, "port")), second,
 		       clip(text_of(taking->peer, "peer"), address), claimed,
-		       100 * number_of(taking->peer, "share"),
+		       100 * number_of(taking->peer, "held_share"),
 		       taking->is_seen_by_victim ? second : first, is_freeing ? "; meanwhile " : "",
 		       is_freeing ? up : "", is_freeing ? " of " : "", is_freeing ? first : "",
 		       is_freeing ? " went up" : "", *down ? "; " : "", down,

@@ -9,7 +9,9 @@
 #include "base/cleanup.h"
 #include "controller/suspect_internal.h"
 
-enum { PORTS = 65536 };
+enum { PORTS = 65536, TAKEN_LEAST = 20 };
+
+static const double taken_share = 0.8;
 
 /* Addresses */
 
@@ -226,6 +228,16 @@ static void add_to_target(struct facts *facts, struct target *target, uint32_t p
 		target->best = place;
 }
 
+double suspect_held(const struct target *target)
+{
+	return target->connections - fmin(target->unheld, target->connections);
+}
+
+bool suspect_is_taking(double held, double share)
+{
+	return held >= TAKEN_LEAST && share >= taken_share;
+}
+
 static int read_targets(struct facts *facts)
 {
 	struct target *target = NULL;
@@ -240,6 +252,8 @@ static int read_targets(struct facts *facts)
 		}
 		add_to_target(facts, target, (uint32_t)i);
 	}
+	for (size_t i = 0; i < facts->target_count; i++)
+		facts->held += suspect_held(&facts->targets[i]);
 	return 0;
 }
 

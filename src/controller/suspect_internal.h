@@ -140,7 +140,8 @@ struct facts {
 	size_t family_count;
 	struct span addresses[SUSPECT_ADDRESSES_MAX]; /* the VM's own, the busiest first */
 	size_t address_count;
-	double connections, opened, received_rate, sent_rate; /* the VM's, not over loopback */
+	double connections, opened, held; /* the VM's, not over loopback; so the next */
+	double received_rate, sent_rate;
 	double cpu, read_rate, write_rate;
 };
 
@@ -177,6 +178,12 @@ bool suspect_split(struct span text, struct span *ret_address, uint32_t *ret_por
 bool suspect_begins_with(struct span text, const char *start);
 /* Fills contacts, targets and addresses. -ENOMEM. */
 int suspect_read_contacts(struct facts *facts);
+/* Connections that a process holds: what a server closed stays for a minute, of nobody, and takes
+ * nothing. Of an attack and of its victim alike. */
+double suspect_held(const struct target *target);
+/* Whether so many held connections with one peer, a share of all that the VM holds (0..1), take the
+ * sockets of a VM. */
+bool suspect_is_taking(double held, double share);
 
 /* Weighs every process: weights, refs and score. -ENOMEM. */
 int suspect_weigh(struct facts *facts);

@@ -139,26 +139,17 @@ static int find_floods(const struct facts *facts, json_t *patterns)
 
 /* Being flooded: the sockets of this VM are taken */
 
-/* Connections that a process holds: what a server closed stays for a minute, and takes nothing. */
-static double held_of(const struct target *target)
-{
-	return target->connections - fmin(target->unheld, target->connections);
-}
-
 static int find_taken(const struct facts *facts, json_t *patterns)
 {
-	double held = 0;
-
-	for (size_t i = 0; i < facts->target_count; i++)
-		held += held_of(&facts->targets[i]);
 	for (size_t i = 0; facts->network && i < facts->target_count; i++) {
 		const struct target *target = &facts->targets[i];
+		double held = suspect_held(target);
 		char text[TEXT_REASON_SIZE];
 
-		if (!first_of(facts, target)->is_incoming || held_of(target) < FLOOD_LEAST ||
-		    held_of(target) < flood_share * held)
+		if (!first_of(facts, target)->is_incoming ||
+		    !suspect_is_taking(held, held / facts->held))
 			continue;
-		suspect_tell_held(facts, first_of(facts, target), held_of(target), text);
+		suspect_tell_held(facts, first_of(facts, target), held, text);
 		return add(patterns, "possible denial of service", text, first_of(facts, target));
 	}
 	return 0;

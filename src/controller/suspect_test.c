@@ -800,6 +800,53 @@ static json_t *victim_found(void)
 	return found;
 }
 
+/* Closed ones, of nobody, are no attack seen from two VMs either, whoever the peer is. */
+static void test_suspects_across_time_wait_is_no_denial(void)
+{
+	cleanup(report_free) struct report *report = report_new();
+	cleanup(json_decref) json_t *found = NULL, *across = NULL;
+	cleanup(json_decref) json_t *client = json_pack("{s:[s]}", "addresses", "10.0.0.3");
+	struct suspect_vm vms[] = {{"vm2", NULL, network_up, 1}, {"vm3", client, network_up, 1}};
+
+	begin_peers(report);
+	peer(report, 0, "in", "10.0.0.3", 80, 340, 6, 10);
+	peer(report, 80, "in", "10.0.0.3", 80, 2, 2, 10);
+	found = find(report, network_up, 1);
+	check_int(json_integer_value(json_object_get(at(found, "peers", 0), "connections")), 342);
+	check_int(json_integer_value(json_object_get(at(found, "peers", 0), "held")), 2);
+	check_near(json_number_value(json_object_get(at(found, "peers", 0), "held_share")), 1,
+		   1e-9);
+	vms[0].found = found;
+	across = suspects_across(vms, 2);
+	check_int(json_array_size(across), 0);
+}
+
+/* What is an attack within a VM is one across VMs, and the other way round. */
+static void test_suspects_denial_is_one_rule(void)
+{
+	static const unsigned held[] = {19, 20, 78, 80, 1599};
+	static const bool is_one[] = {false, true, false, true, false};
+	static const unsigned others[] = {0, 0, 22, 20, 400};
+
+	for (size_t i = 0; i < 5; i++) {
+		cleanup(report_free) struct report *report = report_new();
+		cleanup(json_decref) json_t *client = json_pack("{s:[s]}", "addresses", "10.0.0.3");
+		cleanup(json_decref) json_t *found = NULL, *across = NULL;
+		struct suspect_vm vms[] = {{"vm2", NULL, network_up, 1},
+					   {"vm3", client, network_up, 1}};
+
+		begin_peers(report);
+		peer(report, 80, "in", "10.0.0.3", 80, held[i], 0, 10);
+		peer(report, 80, "in", "10.0.0.7", 80, others[i], 0, 10);
+		peer(report, 0, "in", "10.0.0.8", 80, 5000, 0, 10);
+		found = find(report, network_up, 1);
+		vms[0].found = found;
+		across = suspects_across(vms, 2);
+		check_int(size_of(found, "patterns"), is_one[i]);
+		check_int(json_array_size(across), is_one[i]);
+	}
+}
+
 static json_t *attacker_found(void)
 {
 	struct report *report = report_new();
@@ -828,7 +875,7 @@ static void test_suspects_across_resource_freeing(void)
 	check_string(text(json_array_get(across, 0), "name"), "possible resource-freeing attack");
 	check_string(text(json_array_get(across, 0), "text"),
 		     "390 connections from vm3 to port 80 of vm2 (10.0.0.3), 98 % of all that vm2 "
-		     "has; meanwhile DiskReadOps, DiskReadBytes of vm3 went up; NetworkIn, "
+		     "holds; meanwhile DiskReadOps, DiskReadBytes of vm3 went up; NetworkIn, "
 		     "NetworkOut of the other went down");
 	check_string(json_string_value(
 			     json_array_get(json_object_get(json_array_get(across, 0), "vms"), 0)),
@@ -935,5 +982,7 @@ TEST_MAIN(TEST(test_suspects_flood), TEST(test_suspects_flood_pattern_peers_and_
 	  TEST(test_suspects_hostile_numbers), TEST(test_suspects_hostile_kinds),
 	  TEST(test_suspects_hostile_circle_of_parents), TEST(test_suspects_hostile_addresses),
 	  TEST(test_suspects_hostile_size), TEST(test_suspects_across_resource_freeing),
-	  TEST(test_suspects_across_claimed_address), TEST(test_suspects_across_flood),
-	  TEST(test_suspects_across_odd_json), TEST(test_suspect_clean_cuts_whole_characters))
+	  TEST(test_suspects_across_claimed_address),
+	  TEST(test_suspects_across_time_wait_is_no_denial), TEST(test_suspects_denial_is_one_rule),
+	  TEST(test_suspects_across_flood), TEST(test_suspects_across_odd_json),
+	  TEST(test_suspect_clean_cuts_whole_characters))
