@@ -20,12 +20,15 @@
 #define PATIENCE_USEC (10 * USEC_PER_SEC)
 #define BUDGET_USEC (2 * USEC_PER_SEC)
 
-enum { PATTERN_SIZE = 256, NAMES_SIZE = 256, SENT_MAX = 2 };
+/* ENTRIES_MAX: of one alarm, with those that are passed over. */
+enum { PATTERN_SIZE = 256, NAMES_SIZE = 256, SENT_MAX = 2, ENTRIES_MAX = 64 };
 
 #define UNSENT_USEC (300 * USEC_PER_SEC)
 
 /* The one view that tells whether another VM shows what the first one showed. */
 static const char check_view[] = "top";
+
+static const char passed_over[] = "passed over";
 
 struct inquiry {
 	uint64_t request;
@@ -150,8 +153,8 @@ static void take_metrics(struct inquiry *inquiry, const json_t *columns)
 					 inquiry->metrics[i].change > 0 ? "up" : "down");
 }
 
-/* Another VM of the alarm with the same pattern, which is being looked into or has told something.
- * NULL: none. */
+/* Another VM of the alarm with the same pattern, which is being looked into or has told something:
+ * with one that showed no suspect there is nothing to compare. NULL: none. */
 static const json_t *find_alike(const json_t *list, const struct inquiry *inquiry)
 {
 	const json_t *entry;
@@ -163,7 +166,9 @@ static const json_t *find_alike(const json_t *list, const struct inquiry *inquir
 
 		if (strcmp(text_of(entry, "pattern"), inquiry->pattern) == 0 &&
 		    !json_object_get(entry, "alike") &&
-		    (strcmp(state, "asked") == 0 || strcmp(state, "done") == 0))
+		    (strcmp(state, "asked") == 0 ||
+		     (strcmp(state, "done") == 0 &&
+		      json_array_size(json_object_get(entry, "suspects")) > 0)))
 			return entry;
 	}
 	return NULL;
@@ -254,6 +259,19 @@ static void choose_views(const struct inquiries *inquiries, struct inquiry *inqu
 	inquiry->view_count = 1;
 }
 
+/* No playbook fits: noted, so that it is not looked for again on every frame. */
+static void pass_over(struct controller *controller, struct alarm *alarm, json_t *list,
+		      const struct inquiry *inquiry, const struct vm *vm)
+{
+	static const char why[] = "no playbook fits what is abnormal in it";
+
+	(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "vm",
+						    vm->name, "uuid", inquiry->vm, "node",
+						    inquiry->node, "state", passed_over, "pattern",
+						    inquiry->pattern, "text", why));
+	history_alarm(controller->history, alarm);
+}
+
 /* One VM of an alarm. When another one that goes alike is being looked into, its turn comes after.
  */
 static void ask_about(struct controller *controller, struct alarm *alarm, const char *uuid)
@@ -282,6 +300,8 @@ static void ask_about(struct controller *controller, struct alarm *alarm, const 
 		return;
 	}
 	choose_views(inquiries, inquiry, alike);
+	if (inquiry->view_count == 0)
+		pass_over(controller, alarm, list, inquiry, vm);
 	entry = inquiry->view_count ? describe(inquiry, vm, alike) : NULL;
 	if (!entry || json_array_append_new(list, entry) < 0) {
 		free(inquiry);
@@ -292,6 +312,16 @@ static void ask_about(struct controller *controller, struct alarm *alarm, const 
 	inquiries->asked++;
 	note_asked(controller, alarm, inquiry, vm, alike);
 	history_alarm(controller->history, alarm);
+}
+
+static size_t count_looks(const json_t *list)
+{
+	const json_t *entry;
+	size_t i, count = 0;
+
+	json_array_foreach(list, i, entry) count +=
+		strcmp(text_of(entry, "state"), passed_over) != 0;
+	return count;
 }
 
 /* The alarm's VMs that nobody has asked about. After a restart an entry may say "asked" although
@@ -321,7 +351,7 @@ static void follow_alarm(struct controller *controller, struct alarm *alarm)
 			entry = NULL;
 		}
 		if (!entry && inquiries->count < INQUIRIES_MAX &&
-		    json_array_size(list) < INQUIRY_VMS_MAX)
+		    json_array_size(list) < ENTRIES_MAX && count_looks(list) < INQUIRY_VMS_MAX)
 			ask_about(controller, alarm, uuid);
 	}
 	alarm_set_looking(alarm, has_pending(inquiries, alarm->id), controller->history);
@@ -525,9 +555,14 @@ static void take_answer(struct controller *controller, const struct inquiry *inq
 
 void inquiries_lost(struct inquiries *inquiries, const struct node *node)
 {
-	for (size_t i = 0; i < inquiries->count; i++)
-		if (strcmp(inquiries->pending[i]->node, node->name) == 0)
-			inquiries->pending[i]->is_sent = false;
+	for (size_t i = 0; i < inquiries->count; i++) {
+		struct inquiry *inquiry = inquiries->pending[i];
+
+		if (!inquiry->is_sent || strcmp(inquiry->node, node->name) != 0)
+			continue;
+		inquiry->is_sent = false;
+		inquiry->give_up_usec = clock_mono_usec() + UNSENT_USEC;
+	}
 }
 
 int inquiries_take(struct controller *controller, const struct node *node,

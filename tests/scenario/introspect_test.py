@@ -92,6 +92,25 @@ def test_vms_that_go_alike_are_only_checked(world):
     assert second["suspects"][0]["command"] == "ab", second
 
 
+def test_what_showed_nothing_spares_no_look(world):
+    quiet = {"top": [dict(FLOOD["top"][1])], "ps": FLOOD["ps"][:2]}
+    start(world, stand_in(world, tables=quiet), vms=("vm2", "vm3"))
+    found = wait_for(lambda: answered(world, 2), 40, "two answers")
+    assert all(look["state"] == "done" and not look["suspects"] for look in found), found
+    assert not any(look.get("alike") for look in found) and found[0]["views"] == found[1]["views"] != ["top"], found
+
+
+def test_no_playbook_fits(world):
+    path = world.write("playbooks.yaml", "playbooks:\n  - {name: disk, metrics: [DiskReadOps], views: [top]}\n")
+    trace = make_trace(world.path("trace.csv"), 900, change=flood(("vm2",)))
+    world.start_atomd(extra=f"introspect: {{sample: 100ms, playbooks: {path}}}\n")
+    world.start_node("host-a", trace, extra=stand_in(world, tables=FLOOD))
+    look = wait_for(lambda: answered(world), 40, "an entry")[0]
+    assert look["state"] == "passed over" and "no playbook fits" in look["text"], look
+    assert not calls(world), calls(world)
+    assert "passed over" in world.atom("alarm", "show", "1")
+
+
 def test_policy_refuses(world):
     start(world, stand_in(world, tables=FLOOD), policy="rules:\n  - {vm: 'vm*', views: [none]}\n")
     look = wait_for(lambda: answered(world), 40, "an answer")[0]
@@ -133,5 +152,6 @@ def looks_asked(world):
 
 
 if __name__ == "__main__":
-    sys.exit(main([test_alarm_names_the_process, test_vms_that_go_alike_are_only_checked, test_policy_refuses,
+    sys.exit(main([test_alarm_names_the_process, test_vms_that_go_alike_are_only_checked,
+                   test_what_showed_nothing_spares_no_look, test_no_playbook_fits, test_policy_refuses,
                    test_a_failing_look_says_why, test_a_killed_node_is_asked_again, test_a_killed_controller_asks_again]))
