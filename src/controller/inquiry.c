@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "controller/account.h"
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
@@ -513,6 +514,7 @@ static void take_report(struct controller *controller, const struct inquiry *inq
 	cleanup(free) char *summary = same ? keep(same) : found ? suspects_summarise(found) : NULL;
 	cleanup(free) char *text = NULL;
 
+	account_add(controller, inquiry->vm, report, found);
 	if (asprintf(&text, "%s: %s%s%s", name_of(controller, inquiry),
 		     summary ? summary : "nothing in it explains the change",
 		     *reason ? "; but " : "", reason) < 0)
@@ -617,9 +619,12 @@ void inquiries_follow(struct controller *controller)
 
 	if (!controller->settings.introspect)
 		return;
-	map_foreach (controller->groups.by_name, i, group)
-		if (group->alarm && !group->alarm->closed_usec)
-			follow_alarm(controller, group->alarm);
+	map_foreach (controller->groups.by_name, i, group) {
+		if (!group->alarm || group->alarm->closed_usec)
+			continue;
+		account_follow(controller, group->alarm);
+		follow_alarm(controller, group->alarm);
+	}
 	for (size_t i = inquiries->count; i-- > 0;) {
 		char text[2 * WIRE_NAME_MAX + 64];
 

@@ -111,6 +111,49 @@ def test_no_playbook_fits(world):
     assert "passed over" in world.atom("alarm", "show", "1")
 
 
+def busy(row, vm, values):
+    if vm == "vm2" and row >= 120:
+        values[0] += 85
+    return values
+
+
+def account_of(look, metric):
+    return next((line for line in look.get("account", []) if line["metric"] == metric), {})
+
+
+def settled(world):
+    found = answered(world)
+    return found[0] if found and "account_due" not in found[0] else None
+
+
+def start_busy(world, cpu_percent):
+    shown = {"top": [dict(row, cpu_percent=cpu_percent if row["pid"] == 101 else 0.0, opened=0, connections=0) for row in FLOOD["top"]],
+             "ps": FLOOD["ps"]}
+    world.start_atomd(extra="introspect: {sample: 100ms}\n")
+    world.start_node("host-a", make_trace(world.path("trace.csv"), 900, change=busy), extra=stand_in(world, tables=shown))
+    return wait_for(lambda: settled(world), 40, "an account")
+
+
+def test_a_guest_that_forges_its_processes(world):
+    look = start_busy(world, 0.5)
+    line = account_of(look, "CPUUtilization")
+    assert look["state"] == "done" and line["agrees"] is False and line["guest"] == 0.5, look
+    assert 80 < line["hypervisor"] <= 120 and line["within"] == 3 and line["unit"] == "% of a CPU", line
+    pattern = next(pattern for pattern in look["patterns"] if pattern["name"] == "possible hidden process")
+    assert "of a CPU for vm2, the processes that its kernel shows account for" in pattern["text"], pattern
+    assert "hidden from the process table" in pattern["text"], pattern
+    told = [event["text"] for event in world.get("/api/v1/alarms/1")["history"] if event["event"] == "pattern"]
+    assert any(text.startswith("possible hidden process: the hypervisor counts") for text in told), told
+    text = world.atom("alarm", "show", "1")
+    assert "possible hidden process: the hypervisor counts" in text, text
+
+
+def test_an_honest_guest_accounts_for_itself(world):
+    look = start_busy(world, 90.0)
+    assert account_of(look, "CPUUtilization")["agrees"] is True, look
+    assert not any(pattern["name"] == "possible hidden process" for pattern in look["patterns"]), look
+
+
 def test_policy_refuses(world):
     start(world, stand_in(world, tables=FLOOD), policy="rules:\n  - {vm: 'vm*', views: [none]}\n")
     look = wait_for(lambda: answered(world), 40, "an answer")[0]
@@ -153,5 +196,6 @@ def looks_asked(world):
 
 if __name__ == "__main__":
     sys.exit(main([test_alarm_names_the_process, test_vms_that_go_alike_are_only_checked,
-                   test_what_showed_nothing_spares_no_look, test_no_playbook_fits, test_policy_refuses,
+                   test_what_showed_nothing_spares_no_look, test_no_playbook_fits, test_a_guest_that_forges_its_processes,
+                   test_an_honest_guest_accounts_for_itself, test_policy_refuses,
                    test_a_failing_look_says_why, test_a_killed_node_is_asked_again, test_a_killed_controller_asks_again]))
