@@ -389,7 +389,7 @@ void account_follow(struct controller *controller, struct alarm *alarm)
 			if (asprintf(&text, "%s: %s", text_of(pattern, "name"),
 				     text_of(pattern, "text")) >= 0)
 				history_event(controller->history, alarm->id, clock_wall_usec(),
-					      "pattern", text);
+					      "pattern", text_of(entry, "uuid"), text);
 		}
 		if (patterns)
 			history_alarm(controller->history, alarm);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/action_internal.h"
+#include "controller/json.h"
 #include "wire/report.h"
 
 /* For a node that does not answer: beyond the action's own time; while it is away; before anything
@@ -20,8 +21,6 @@
 #define LOOK_USEC (20 * USEC_PER_SEC)
 
 enum { SENT_MAX = 4 /* per node: what it has not begun would only wait there */ };
-
-DEFINE_CLEANUP(json_t *, json_decref)
 
 const char *action_state_name(enum action_state state)
 {

@@ -11,11 +11,10 @@
 #include "base/utf8.h"
 #include "controller/action_internal.h"
 #include "controller/api.h"
+#include "controller/json.h"
 #include "wire/report.h"
 
 enum { REPORT_ROWS_SHOWN = 200 };
-
-DEFINE_CLEANUP(json_t *, json_decref)
 
 /* The longest that each may take: a look at the memory, five seconds of watching it die; nft; a
  * whole memory to write. */
@@ -214,18 +213,11 @@ json_t *action_describe(const struct action *action)
 			 "verified", action->verified, "report", report);
 }
 
-static const char *text_in(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 static int64_t time_in(const json_t *object, const char *key)
 {
 	int64_t usec = 0;
 
-	(void)clock_parse(text_in(object, key), &usec); /* null: 0 */
+	(void)clock_parse(text_of(object, key), &usec); /* null: 0 */
 	return usec;
 }
 
@@ -250,11 +242,11 @@ static char *optional_text(const json_t *object, const char *key)
 
 static bool parse_names(struct action *action, const json_t *described)
 {
-	(void)snprintf(action->vm, sizeof(action->vm), "%s", text_in(described, "uuid"));
-	(void)snprintf(action->node, sizeof(action->node), "%s", text_in(described, "node"));
-	action->name = strdup(text_in(described, "vm"));
-	action->by = strdup(text_in(described, "by"));
-	action->why = strdup(text_in(described, "why"));
+	(void)snprintf(action->vm, sizeof(action->vm), "%s", text_of(described, "uuid"));
+	(void)snprintf(action->node, sizeof(action->node), "%s", text_of(described, "node"));
+	action->name = strdup(text_of(described, "vm"));
+	action->by = strdup(text_of(described, "by"));
+	action->why = strdup(text_of(described, "why"));
 	return action->name && action->by && action->why &&
 	       vm_uuid_parse(action->vm, &action->uuid) == 0;
 }
@@ -280,8 +272,8 @@ struct action *action_parse(const json_t *described)
 	action->reason = optional_text(described, "reason");
 	action->verified = optional_text(described, "verified");
 	if (!parse_names(action, described) || !action->number || !action->arguments ||
-	    !parse_state(text_in(described, "state"), &action->state) ||
-	    wire_act_kind_parse(text_in(described, "kind"), &action->kind) < 0)
+	    !parse_state(text_of(described, "state"), &action->state) ||
+	    wire_act_kind_parse(text_of(described, "kind"), &action->kind) < 0)
 		return action_free(action);
 	return action;
 }

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "controller/api.h"
 #include "controller/controller.h"
+#include "controller/json.h"
 
 enum {
 	ACTIONS_DEFAULT = 100,
@@ -14,8 +15,6 @@ enum {
 	RECORDS_DEFAULT = 1000,
 	RECORDS_MAX = 10000
 };
-
-DEFINE_CLEANUP(json_t *, json_decref)
 
 struct action_list {
 	struct controller *controller;

@@ -10,10 +10,9 @@
 #include "controller/api.h"
 #include "controller/api_scope.h"
 #include "controller/controller.h"
+#include "controller/json.h"
 
 enum { ALARMS_DEFAULT = 100, ALARMS_MAX = 10000, EVENTS_DEFAULT = 20, EVENTS_MAX = 10000 };
-
-DEFINE_CLEANUP(json_t *, json_decref)
 
 /* An alarm as a request may see it. */
 struct view {
@@ -216,11 +215,9 @@ static int find_alarm(struct controller *controller, const struct http_request *
 	return visible ? 0 : error_set(err, -ENOENT, "there is no alarm %lld", (long long)id);
 }
 
-static const char *text_of(const struct http_request *request, const char *key)
+static const char *body_text(const struct http_request *request, const char *key)
 {
-	const char *text = json_string_value(json_object_get(http_request_body(request), key));
-
-	return text ? text : "";
+	return text_of(http_request_body(request), key);
 }
 
 static int answer_alarm(struct controller *controller, struct http_request *request, int64_t id,
@@ -246,7 +243,7 @@ int api_alarm_note(void *userdata, struct http_request *request, struct error *e
 
 	if (r == 0)
 		r = alarm_note(alarm, access_who(request, who), access_project(request),
-			       text_of(request, "text"), controller->history, err);
+			       body_text(request, "text"), controller->history, err);
 	return r < 0 ? r : answer_alarm(controller, request, alarm->id, err);
 }
 
@@ -279,9 +276,9 @@ static int audit_verdict(struct controller *controller, const struct alarm *alar
 static int parse_verdict(const struct http_request *request, enum alarm_state *ret_verdict,
 			 struct error *err)
 {
-	const char *verdict = text_of(request, "verdict");
+	const char *verdict = body_text(request, "verdict");
 
-	if (strlen(text_of(request, "note")) > ALARM_NOTE_SIZE_MAX)
+	if (strlen(body_text(request, "note")) > ALARM_NOTE_SIZE_MAX)
 		return error_set(err, -E2BIG, "a note has at most %d bytes", ALARM_NOTE_SIZE_MAX);
 	if (strcmp(verdict, "normal") == 0)
 		*ret_verdict = ALARM_NORMAL;
@@ -295,7 +292,7 @@ static int parse_verdict(const struct http_request *request, enum alarm_state *r
 static int judge(struct controller *controller, const struct http_request *request,
 		 struct alarm *alarm, struct error *err)
 {
-	const char *note = text_of(request, "note");
+	const char *note = body_text(request, "note");
 	char who[ACCESS_WHO_SIZE];
 	enum alarm_state verdict = ALARM_MALICIOUS;
 	int r = parse_verdict(request, &verdict, err);

@@ -3,16 +3,11 @@
 
 #include <string.h>
 
-static const char *text_in(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
+#include "controller/json.h"
 
 static bool is_of(const json_t *entry, const char *project)
 {
-	return strcmp(text_in(entry, "project"), project) == 0;
+	return strcmp(text_of(entry, "project"), project) == 0;
 }
 
 /* The lists of the evidence whose entries say their project. */
@@ -74,7 +69,7 @@ bool scope_has_vm(const json_t *evidence, const char *uuid, const char *project)
 		size_t j;
 
 		json_array_foreach(json_object_get(evidence, lists[i]), j,
-				   entry) if (strcmp(text_in(entry, "uuid"), uuid) == 0 &&
+				   entry) if (strcmp(text_of(entry, "uuid"), uuid) == 0 &&
 					      is_of(entry, project)) return true;
 	}
 	return false;

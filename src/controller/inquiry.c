@@ -617,11 +617,13 @@ void inquiries_follow(struct controller *controller)
 	struct inquiries *inquiries = &controller->inquiries;
 	struct group *group;
 
-	if (!controller->settings.introspect)
-		return;
 	map_foreach (controller->groups.by_name, i, group) {
-		if (!group->alarm || group->alarm->closed_usec)
+		if (!group->alarm)
 			continue;
+		if (!controller->settings.introspect) {
+			alarm_set_looking(group->alarm, false, controller->history);
+			continue;
+		}
 		account_follow(controller, group->alarm);
 		follow_alarm(controller, group->alarm);
 	}

@@ -9,13 +9,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/controller.h"
+#include "controller/json.h"
 
 #define HOUR_USEC (3600 * USEC_PER_SEC)
 #define AT(member) offsetof(struct respond_rule, member)
 
 enum { WHO_SIZE = 300, WHY_SIZE = 600 };
-
-DEFINE_CLEANUP(json_t *, json_decref)
 
 static const struct config_key rule_keys[] = {
 	{"name", CONFIG_STRING, AT(name), NULL, .help = "Name of the rule, for people."},
@@ -72,13 +71,6 @@ static bool fits(const struct respond_rule *rule, const struct alarm *alarm, con
 	       (matches(rule->vm, vm->name) || (*vm->instance && matches(rule->vm, vm->instance)));
 }
 
-static const char *text_in(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 static json_t *copy_members(const json_t *from, const char *const *names, size_t count)
 {
 	json_t *object = json_object();
@@ -106,7 +98,7 @@ static json_t *make_arguments(const struct respond_rule *rule, const json_t *fou
 		return copy_members(suspect, identity, 3);
 	json_array_foreach(json_object_get(found, "patterns"), i, pattern)
 	{
-		const char *peer = text_in(pattern, "peer");
+		const char *peer = text_of(pattern, "peer");
 
 		if (*peer)
 			return json_pack("{s:s, s:I, s:I}", "peer", peer, "rate",
