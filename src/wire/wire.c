@@ -58,6 +58,27 @@ int wire_check_text(const char *text, const char *what, int code, struct error *
 	return 0;
 }
 
+void wire_make_text(const char *bytes, size_t size, char *ret_text)
+{
+	enum { CHARACTER_MAX = 4 };
+	size_t used = 0;
+
+	for (size_t i = 0, step; i < size; i += step) {
+		size_t rest = size - i;
+		char next[CHARACTER_MAX + 1] = "";
+		size_t length;
+
+		memcpy(next, bytes + i, rest < CHARACTER_MAX ? rest : CHARACTER_MAX);
+		length = utf8_printable_length(next);
+		step = length ? length : 1;
+		if (used + step > WIRE_NAME_MAX)
+			break;
+		memcpy(ret_text + used, length ? next : "?", step);
+		used += step;
+	}
+	ret_text[used] = '\0';
+}
+
 static int check_delta(double delta, int code, struct error *err)
 {
 	if (isfinite(delta) && delta >= 0)

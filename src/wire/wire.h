@@ -202,6 +202,10 @@ const char *wire_act_kind_name(enum wire_act_kind kind);
 /* -EINVAL. */
 int wire_act_kind_parse(const char *name, enum wire_act_kind *ret_kind);
 
+/* Any bytes as a text that a message takes: "?" is what cannot be shown, and it is cut, between
+ * characters, at WIRE_NAME_MAX. `ret_text` has WIRE_NAME_MAX + 1. */
+void wire_make_text(const char *bytes, size_t size, char *ret_text);
+
 size_t wire_metric_count(metric_set metrics);
 size_t wire_series_count(const struct wire_epoch *epoch);
 /* The metric at `position` among the set bits. */

@@ -233,6 +233,22 @@ static void test_wire_findings_round_trip(void)
 	check_refused(&in);
 }
 
+static void test_wire_text_of_any_bytes(void)
+{
+	char bytes[WIRE_NAME_MAX + 9], text[WIRE_NAME_MAX + 1];
+
+	wire_make_text("a\0b\n\xc3\xa4 \xe2\x80\xae\xc3", 11, text);
+	check_string(text, "a?b?\xc3\xa4 ????");
+	wire_make_text("\xc3\xa4", 1, text); /* what follows is not its own */
+	check_string(text, "?");
+	wire_make_text("", 0, text);
+	check_string(text, "");
+	for (size_t i = 0; i + 1 < sizeof(bytes); i += 2)
+		memcpy(bytes + i, "\xc3\xa4", 2);
+	wire_make_text(bytes, sizeof(bytes), text);
+	check_int(strlen(text), WIRE_NAME_MAX - 1);
+}
+
 static struct wire_message act_message(enum wire_act_kind kind)
 {
 	return (struct wire_message){.type = WIRE_ACT,
@@ -458,10 +474,10 @@ static void test_wire_act_survives_mutations(void)
 }
 
 TEST_MAIN(TEST(test_wire_introspect_round_trip), TEST(test_wire_findings_round_trip),
-	  TEST(test_wire_act_round_trip), TEST(test_wire_act_limits_are_checked),
-	  TEST(test_wire_act_numbers_are_checked), TEST(test_wire_act_bad_bytes_are_refused),
-	  TEST(test_wire_act_kinds_have_names), TEST(test_wire_outcome_round_trip),
-	  TEST(test_wire_act_survives_mutations), TEST(test_wire_epoch_round_trip),
-	  TEST(test_wire_hello_and_refused_round_trip), TEST(test_wire_settings_keep_each_delta),
-	  TEST(test_wire_limits_are_checked), TEST(test_wire_unknown_type_is_named),
-	  TEST(test_wire_survives_mutations))
+	  TEST(test_wire_text_of_any_bytes), TEST(test_wire_act_round_trip),
+	  TEST(test_wire_act_limits_are_checked), TEST(test_wire_act_numbers_are_checked),
+	  TEST(test_wire_act_bad_bytes_are_refused), TEST(test_wire_act_kinds_have_names),
+	  TEST(test_wire_outcome_round_trip), TEST(test_wire_act_survives_mutations),
+	  TEST(test_wire_epoch_round_trip), TEST(test_wire_hello_and_refused_round_trip),
+	  TEST(test_wire_settings_keep_each_delta), TEST(test_wire_limits_are_checked),
+	  TEST(test_wire_unknown_type_is_named), TEST(test_wire_survives_mutations))
