@@ -202,6 +202,11 @@ const char *wire_act_kind_name(enum wire_act_kind kind);
 /* -EINVAL. */
 int wire_act_kind_parse(const char *name, enum wire_act_kind *ret_kind);
 
+/* "done", "refused", "failed", "pending", "unknown". */
+const char *wire_outcome_status_name(enum wire_outcome_status status);
+/* -EINVAL. */
+int wire_outcome_status_parse(const char *name, enum wire_outcome_status *ret_status);
+
 /* Any bytes as a text that a message takes: "?" is what cannot be shown, and it is cut, between
  * characters, at WIRE_NAME_MAX. `ret_text` has WIRE_NAME_MAX + 1. */
 void wire_make_text(const char *bytes, size_t size, char *ret_text);

@@ -11,6 +11,12 @@ static const char *const kinds[WIRE_ACT_KIND_COUNT] = {
 	[WIRE_ACT_RESUME] = "resume",           [WIRE_ACT_SNAPSHOT] = "snapshot",
 };
 
+static const char *const statuses[] = {
+	[WIRE_OUTCOME_DONE] = "done",       [WIRE_OUTCOME_REFUSED] = "refused",
+	[WIRE_OUTCOME_FAILED] = "failed",   [WIRE_OUTCOME_PENDING] = "pending",
+	[WIRE_OUTCOME_UNKNOWN] = "unknown",
+};
+
 const char *wire_act_kind_name(enum wire_act_kind kind)
 {
 	return kinds[kind];
@@ -21,6 +27,21 @@ int wire_act_kind_parse(const char *name, enum wire_act_kind *ret_kind)
 	for (size_t i = 0; i < WIRE_ACT_KIND_COUNT; i++)
 		if (strcmp(kinds[i], name) == 0) {
 			*ret_kind = (enum wire_act_kind)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+const char *wire_outcome_status_name(enum wire_outcome_status status)
+{
+	return statuses[status];
+}
+
+int wire_outcome_status_parse(const char *name, enum wire_outcome_status *ret_status)
+{
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+		if (strcmp(statuses[i], name) == 0) {
+			*ret_status = (enum wire_outcome_status)i;
 			return 0;
 		}
 	return -EINVAL;

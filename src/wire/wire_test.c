@@ -405,8 +405,9 @@ static void test_wire_act_bad_bytes_are_refused(void)
 	check(strstr(err.text, "status") != NULL);
 }
 
-static void test_wire_act_kinds_have_names(void)
+static void test_wire_act_kinds_and_statuses_have_names(void)
 {
+	enum wire_outcome_status status;
 	enum wire_act_kind kind;
 
 	for (unsigned i = 0; i < WIRE_ACT_KIND_COUNT; i++) {
@@ -414,6 +415,13 @@ static void test_wire_act_kinds_have_names(void)
 		check_int(kind, i);
 	}
 	check_string(wire_act_kind_name(WIRE_ACT_END_PROCESS), "end-process");
+	for (unsigned i = 0; i <= WIRE_OUTCOME_UNKNOWN; i++) {
+		check_int(wire_outcome_status_parse(
+				  wire_outcome_status_name((enum wire_outcome_status)i), &status),
+			  0);
+		check_int(status, i);
+	}
+	check_int(wire_outcome_status_parse("dead", &status), -EINVAL);
 	check_int(wire_act_kind_parse("reboot", &kind), -EINVAL);
 	check_int(wire_act_kind_parse("", &kind), -EINVAL);
 }
@@ -476,8 +484,9 @@ static void test_wire_act_survives_mutations(void)
 TEST_MAIN(TEST(test_wire_introspect_round_trip), TEST(test_wire_findings_round_trip),
 	  TEST(test_wire_text_of_any_bytes), TEST(test_wire_act_round_trip),
 	  TEST(test_wire_act_limits_are_checked), TEST(test_wire_act_numbers_are_checked),
-	  TEST(test_wire_act_bad_bytes_are_refused), TEST(test_wire_act_kinds_have_names),
-	  TEST(test_wire_outcome_round_trip), TEST(test_wire_act_survives_mutations),
-	  TEST(test_wire_epoch_round_trip), TEST(test_wire_hello_and_refused_round_trip),
-	  TEST(test_wire_settings_keep_each_delta), TEST(test_wire_limits_are_checked),
-	  TEST(test_wire_unknown_type_is_named), TEST(test_wire_survives_mutations))
+	  TEST(test_wire_act_bad_bytes_are_refused),
+	  TEST(test_wire_act_kinds_and_statuses_have_names), TEST(test_wire_outcome_round_trip),
+	  TEST(test_wire_act_survives_mutations), TEST(test_wire_epoch_round_trip),
+	  TEST(test_wire_hello_and_refused_round_trip), TEST(test_wire_settings_keep_each_delta),
+	  TEST(test_wire_limits_are_checked), TEST(test_wire_unknown_type_is_named),
+	  TEST(test_wire_survives_mutations))

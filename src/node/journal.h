@@ -1,0 +1,69 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node's own record of what it was ordered to do to VMs and what became of it: a file that only
+ * grows, one line per record, "HASH JSON", each hash sealing its JSON with the hash before it
+ * (src/digest). Read and checked at the start, so that the node knows which actions were begun and
+ * how they ended, whoever was killed when; what cannot be recorded is not done. Writing waits for
+ * the disk. On the loop's thread, one process per file.
+ */
+#include <stdbool.h>
+
+#include "wire/wire.h"
+
+enum {
+	JOURNAL_ACTIONS_MAX = 4096,          /* remembered: the newest */
+	JOURNAL_CONTAINMENTS_MAX = 256,      /* in force at once */
+	JOURNAL_REPORT_SIZE_MAX = 512 << 10, /* a larger one is not kept */
+	JOURNAL_SIZE_MAX = 256 << 20,        /* of the file; then nothing more is begun */
+};
+
+struct journal;
+
+enum journal_event { JOURNAL_BEGUN, JOURNAL_ENDED, JOURNAL_REFUSED, JOURNAL_INTERRUPTED };
+
+struct journal_record {
+	enum journal_event event;
+	const struct wire_act *act;    /* action 0: no controller's order, and not remembered */
+	const char *name, *controller; /* the VM's name, whose order it is: UTF-8 */
+	const struct wire_outcome *outcome; /* of all but JOURNAL_BEGUN */
+};
+
+/* Reads what is there, and records the interruption of what was begun by an earlier process and has
+ * no end. A file that is not there is made, for its owner only, and its folder. Damage is logged
+ * with file and line, and no reason to stop. Returns owned, NULL when memory is out. A journal that
+ * cannot be had says why at each journal_append(). */
+struct journal *journal_new(const char *path);
+struct journal *journal_free(struct journal *journal);
+
+/* What is known of an action of that number. */
+enum journal_state {
+	JOURNAL_NEW,    /* nothing */
+	JOURNAL_OPEN,   /* begun, and its end is not recorded */
+	JOURNAL_CLOSED, /* ended or refused: journal_outcome() */
+	JOURNAL_OTHER,  /* the number was used for another order */
+};
+enum journal_state journal_find(const struct journal *journal, const struct wire_act *act);
+
+/* The outcome of a closed action as it was recorded; its reason and report are owned by the caller.
+ * -ENOENT, -EIO, -EBADMSG, -ENOMEM. */
+int journal_outcome(const struct journal *journal, uint64_t action,
+		    struct wire_outcome *ret_outcome, struct error *err);
+
+/* Writes a record, and waits until it is on the disk (a refusal does not wait). An error says what
+ * to do; what is begun must then not be done. -EFBIG: JOURNAL_SIZE_MAX. */
+int journal_append(struct journal *journal, const struct journal_record *record, struct error *err);
+
+/* A containment that may be in force: begun, and neither refused nor released. */
+struct journal_containment {
+	uint64_t action;
+	struct vm_uuid vm;
+	char name[WIRE_NAME_MAX + 1]; /* the VM's */
+	int64_t until_usec;           /* wall clock */
+};
+size_t journal_containment_count(const struct journal *journal);
+/* The one that ends first, or NULL. Borrowed until the next call of journal_append(). */
+const struct journal_containment *journal_first_containment(const struct journal *journal);
+/* Whether it is of that VM, and may be in force. */
+bool journal_has_containment(const struct journal *journal, uint64_t action,
+			     const struct vm_uuid *vm);
