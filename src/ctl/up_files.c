@@ -220,6 +220,8 @@ static int write_node(const struct up_choices *choices, const struct up_files *f
 	put_path(object, "tls.certificate", files->directory, "pki/local.crt");
 	put_path(object, "tls.key", files->directory, "pki/local.key");
 	put(object, "hypervisor.uri", choices->hypervisor);
+	put_path(object, "action.journal", files->directory, "actions.journal");
+	put_path(object, "action.evidence", files->directory, "evidence");
 	r = put_settings(object, "node", &choices->settings, err);
 	return r < 0 ? r : write_config(files->node_config, object, err);
 }

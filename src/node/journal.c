@@ -27,8 +27,10 @@ DEFINE_CLEANUP(json_t *, json_decref)
 struct known {
 	uint64_t action;
 	enum journal_event event; /* the last */
-	bool has_line;            /* false: its end could not be written */
-	off_t offset;             /* of the line of that event */
+	enum wire_act_kind kind;
+	struct vm_uuid vm;
+	bool has_line; /* false: its end could not be written */
+	off_t offset;  /* of the line of that event */
 	size_t length;
 	char order[DIGEST_TEXT_SIZE];
 };
@@ -117,6 +119,8 @@ static void follow(struct journal *journal, const struct record_summary *summary
 	if (!known)
 		known = add_known(journal, summary->action);
 	known->event = summary->event;
+	known->kind = summary->kind;
+	known->vm = summary->vm;
 	known->has_line = true;
 	known->offset = offset;
 	known->length = length;
@@ -354,13 +358,20 @@ const struct journal_containment *journal_first_containment(const struct journal
 	return first;
 }
 
-bool journal_has_containment(const struct journal *journal, uint64_t action,
-			     const struct vm_uuid *vm)
+enum journal_containment_state journal_find_containment(const struct journal *journal,
+							uint64_t action, const struct vm_uuid *vm)
 {
+	const struct known *known = find_known(journal, action);
+
 	for (size_t i = 0; i < journal->containment_count; i++)
 		if (journal->containments[i].action == action)
-			return vm_uuid_equal(&journal->containments[i].vm, vm);
-	return false;
+			return vm_uuid_equal(&journal->containments[i].vm, vm)
+				       ? JOURNAL_CONTAINMENT_IN_FORCE
+				       : JOURNAL_CONTAINMENT_NONE;
+	if (known && known->kind == WIRE_ACT_CONTAIN && known->event != JOURNAL_REFUSED &&
+	    vm_uuid_equal(&known->vm, vm))
+		return JOURNAL_CONTAINMENT_OVER;
+	return JOURNAL_CONTAINMENT_NONE;
 }
 
 /* Life */

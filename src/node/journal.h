@@ -64,6 +64,11 @@ struct journal_containment {
 size_t journal_containment_count(const struct journal *journal);
 /* The one that ends first, or NULL. Borrowed until the next call of journal_append(). */
 const struct journal_containment *journal_first_containment(const struct journal *journal);
-/* Whether it is of that VM, and may be in force. */
-bool journal_has_containment(const struct journal *journal, uint64_t action,
-			     const struct vm_uuid *vm);
+/* Of the containment of that VM by that action. */
+enum journal_containment_state {
+	JOURNAL_CONTAINMENT_NONE,     /* nothing is known of one */
+	JOURNAL_CONTAINMENT_IN_FORCE, /* or may be */
+	JOURNAL_CONTAINMENT_OVER,
+};
+enum journal_containment_state journal_find_containment(const struct journal *journal,
+							uint64_t action, const struct vm_uuid *vm);

@@ -336,6 +336,7 @@ static void test_journal_containments_in_force(void)
 {
 	struct wire_act first = make_contain(1, DAY_USEC), second = make_contain(2, 60000000),
 			third = make_contain(3, USEC_PER_SEC), release;
+	const struct vm_uuid other = {.bytes = {1}};
 	struct world world;
 	int64_t now_usec = clock_wall_usec();
 
@@ -352,9 +353,10 @@ static void test_journal_containments_in_force(void)
 		check_int(journal_first_containment(world.journal)->action, 3);
 		check_string(journal_first_containment(world.journal)->name, "web1");
 	}
-	check(journal_has_containment(world.journal, 1, &first.vm));
-	check(!journal_has_containment(world.journal, 1, &(struct vm_uuid){.bytes = {1}}));
-	check(!journal_has_containment(world.journal, 4, &first.vm));
+	check_int(journal_find_containment(world.journal, 1, &first.vm),
+		  JOURNAL_CONTAINMENT_IN_FORCE);
+	check_int(journal_find_containment(world.journal, 1, &other), JOURNAL_CONTAINMENT_NONE);
+	check_int(journal_find_containment(world.journal, 4, &first.vm), JOURNAL_CONTAINMENT_NONE);
 	release = make_act(0, WIRE_ACT_RELEASE);
 	release.undoes = 3;
 	check_int(end(&world, &release, WIRE_OUTCOME_FAILED), 0);
@@ -365,8 +367,10 @@ static void test_journal_containments_in_force(void)
 		   5e6);
 	reopen(&world);
 	check_int(journal_containment_count(world.journal), 2);
+	check_int(journal_find_containment(world.journal, 3, &first.vm), JOURNAL_CONTAINMENT_OVER);
 	check_int(end(&world, &second, WIRE_OUTCOME_REFUSED), 0);
 	check_int(journal_containment_count(world.journal), 1);
+	check_int(journal_find_containment(world.journal, 2, &first.vm), JOURNAL_CONTAINMENT_NONE);
 	close_world(&world);
 }
 

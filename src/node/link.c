@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connection to the controller: HELLO, then what it says, then epochs and frames; and what it
- * asks to look into. */
+ * asks to look into and orders to be done. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +130,17 @@ static void take_introspect(struct node *node, const struct wire_introspect *req
 		log_warning("a request to look into a VM comes before the settings: passed over");
 }
 
+static void take_act(struct node *node, const struct wire_act *act)
+{
+	struct policy_case asked = {.controller = bus_client_peer_name(node->client)};
+	bool found = fleet_find_vm(node->fleet, &act->vm, &asked.vm, &asked.project) == 0;
+
+	if (node->have_settings)
+		actor_order(node->actor, act, found ? &asked : NULL);
+	else
+		log_warning("an action comes before the settings: passed over");
+}
+
 static int on_received(void *userdata, const uint8_t *data, size_t size)
 {
 	struct node *node = userdata;
@@ -149,6 +160,8 @@ static int on_received(void *userdata, const uint8_t *data, size_t size)
 		take_refusal(node, message.refused.reason);
 	else if (message.type == WIRE_INTROSPECT)
 		take_introspect(node, &message.introspect);
+	else if (message.type == WIRE_ACT)
+		take_act(node, &message.act);
 	wire_message_deinit(&message);
 	return 0;
 }
@@ -203,22 +216,37 @@ void link_send_tick(struct node *node)
 	log_warning("this tick is lost: %s", error_text(&err, r));
 }
 
-void link_send_findings(struct node *node, const struct wire_findings *findings)
+/* What is not sent is asked for again. */
+static void send_answer(struct node *node, const struct wire_message *message, const char *what,
+			uint64_t number)
 {
 	cleanup(free) uint8_t *data = NULL;
-	struct wire_message message = {.type = WIRE_FINDINGS, .findings = *findings};
 	struct error err = ERROR_INIT;
 	size_t size;
 	int r;
 
 	if (!node->connected || !node->have_settings)
 		return;
-	r = wire_encode(&message, &data, &size, &err);
+	r = wire_encode(message, &data, &size, &err);
 	if (r == 0)
 		r = bus_client_send(node->client, data, size);
 	if (r < 0)
-		log_warning("the answer to request %llu is lost: %s",
-			    (unsigned long long)findings->request, error_text(&err, r));
+		log_warning("the answer to %s %llu is lost: %s", what, (unsigned long long)number,
+			    error_text(&err, r));
+}
+
+void link_send_findings(struct node *node, const struct wire_findings *findings)
+{
+	const struct wire_message message = {.type = WIRE_FINDINGS, .findings = *findings};
+
+	send_answer(node, &message, "request", findings->request);
+}
+
+void link_send_outcome(struct node *node, const struct wire_outcome *outcome)
+{
+	const struct wire_message message = {.type = WIRE_OUTCOME, .outcome = *outcome};
+
+	send_answer(node, &message, "action", outcome->action);
 }
 
 static const struct bus_client_ops ops = {on_opened, on_received, on_closed};

@@ -82,6 +82,37 @@ static struct introspector *make_introspector(struct node *node)
 	return introspector_new(&node->loop, &options);
 }
 
+static void on_outcome(void *userdata, const struct wire_outcome *outcome)
+{
+	link_send_outcome(userdata, outcome);
+}
+
+static size_t on_taps(void *userdata, const struct vm_uuid *vm,
+		      char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity)
+{
+	struct node *node = userdata;
+
+	return hypervisor_taps(node->hypervisor, vm, ret_names, capacity);
+}
+
+/* NULL when memory is out. */
+static struct actor *make_actor(struct node *node)
+{
+	const struct actor_options options = {
+		.program = node->settings.introspect_program,
+		.uri = libvirt_uri(&node->settings),
+		.nft = node->settings.action_nft,
+		.evidence = node->settings.action_evidence,
+		.policy = &node->policy,
+		.journal = node->journal,
+		.taps = on_taps,
+		.answer = on_outcome,
+		.userdata = node,
+	};
+
+	return actor_new(&node->loop, &options);
+}
+
 int node_start(struct node *node, struct error *err)
 {
 	int r = choose_name(node, err);
@@ -92,7 +123,9 @@ int node_start(struct node *node, struct error *err)
 		return r;
 	node->fleet = fleet_new();
 	node->introspector = make_introspector(node);
-	if (!node->fleet || !node->introspector)
+	node->journal = journal_new(node->settings.action_journal);
+	node->actor = node->journal ? make_actor(node) : NULL;
+	if (!node->fleet || !node->introspector || !node->actor)
 		return error_set(err, -ENOMEM, "out of memory");
 	start_signals(node);
 	r = collector_start(node, err);
@@ -113,6 +146,7 @@ void node_stop(struct node *node, int exit_code)
 	node->exit_code = exit_code;
 	link_stop(node);
 	node->introspector = introspector_free(node->introspector);
+	node->actor = actor_free(node->actor);
 	collector_stop(node);
 	for (size_t i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&node->signals[i], NULL);
@@ -121,5 +155,6 @@ void node_stop(struct node *node, int exit_code)
 void node_deinit(struct node *node)
 {
 	node->fleet = fleet_free(node->fleet);
+	node->journal = journal_free(node->journal);
 	policy_deinit(&node->policy);
 }

@@ -3,7 +3,7 @@
 /*
  * The program atom-node: everything it owns, and its way of working. link.c talks to the
  * controller, collector.c keeps the ticks, fleet.c holds the series, introspector.c looks into VMs
- * as far as policy.c allows it. On the loop's thread.
+ * and actor.c does to them what is ordered, as far as policy.c allows it. On the loop's thread.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "bus/bus.h"
 #include "hypervisor/hypervisor.h"
+#include "node/actor.h"
 #include "node/fleet.h"
 #include "node/introspector.h"
 #include "node/policy.h"
@@ -24,6 +25,8 @@ struct node {
 	struct fleet *fleet;
 	struct policy policy;
 	struct introspector *introspector;
+	struct journal *journal;
+	struct actor *actor;
 
 	/* link.c */
 	struct bus_client *client; /* NULL: refused, waiting for `retry` */
@@ -63,6 +66,9 @@ void link_stop(struct node *node);
 void link_send_tick(struct node *node);
 /* An answer of the introspector; lost while there is no connection: the controller asks again. */
 void link_send_findings(struct node *node, const struct wire_findings *findings);
+/* An outcome of the actor; as above: the journal knows it when the controller says the order again.
+ */
+void link_send_outcome(struct node *node, const struct wire_outcome *outcome);
 
 /* collector.c */
 int collector_start(struct node *node, struct error *err);

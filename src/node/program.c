@@ -32,7 +32,7 @@ struct program_run {
 	char *input;
 	size_t output_max, output_room;
 	struct program_result result;
-	char complaint[COMPLAINT_SIZE]; /* the end of what it said on stderr */
+	char complaint[COMPLAINT_SIZE + 1]; /* the end of what it said on stderr */
 	size_t complaint_size;
 };
 
@@ -79,6 +79,9 @@ static void take_complaint(struct program_run *run)
 	for (start = end; start > 0 && run->complaint[start - 1] != '\n';)
 		start--;
 	wire_make_text(run->complaint + start, end - start, run->result.complaint);
+	run->complaint[run->complaint_size] = '\0';
+	run->result.errors = run->complaint;
+	run->result.errors_size = run->complaint_size;
 }
 
 static void finish(struct program_run *run)

@@ -29,6 +29,8 @@ struct program_result {
 	size_t output_size;
 	/* The last line on stderr that is not empty, as text that a message takes; "" none. */
 	char complaint[WIRE_NAME_MAX + 1];
+	const char *errors; /* the end of what it said on stderr: any bytes, then a NUL */
+	size_t errors_size;
 };
 
 /* Called once, from the loop; the run is gone when it returns. It may start other runs. */

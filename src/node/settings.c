@@ -30,6 +30,12 @@ static const struct config_key keys[] = {
 	{"introspect.program", CONFIG_STRING, AT(introspect_program), "atom-vmi",
 	 .help = "The introspector: a path, or a name that is looked for beside atom-node, then in "
 		 "PATH."},
+	{"action.journal", CONFIG_STRING, AT(action_journal), "/var/lib/atom/actions.journal",
+	 .help = "Where every action is recorded before it is done. Empty: no action is done."},
+	{"action.evidence", CONFIG_STRING, AT(action_evidence), "/var/lib/atom/evidence",
+	 .help = "Folder for memory images of VMs, made for root only."},
+	{"action.nft", CONFIG_STRING, AT(action_nft), "nft",
+	 .help = "The program of nftables, which contains flows: a path, or a name in PATH."},
 	{"log.level", CONFIG_CHOICE, AT(log_level), "info", .choices = "error|warning|info|debug",
 	 .help = "What is logged to stderr."},
 };

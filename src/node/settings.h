@@ -19,6 +19,7 @@ struct settings {
 	int64_t deadline_usec; /* 0: half the interval, at most one second */
 	char *policy_file;     /* "": the defaults */
 	char *introspect_program;
+	char *action_journal, *action_evidence, *action_nft;
 	int log_level; /* position in "error|warning|info|debug" */
 };
 

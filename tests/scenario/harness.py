@@ -116,8 +116,14 @@ controller: {{host: 127.0.0.1, port: {self.bus_port}}}
 tls: {{ca: {self.path('pki/ca.crt')}, certificate: {self.path(f'pki/{certificate}.crt')},
   key: {self.path(f'pki/{certificate}.key')}}}
 hypervisor: {{uri: 'trace:{trace}', speed: {speed}, start: {start}}}
+{self.actions(name) if 'action:' not in extra else ''}
 {extra}""")
         return self.start("atom-node", config, f"{name}.log")
+
+    def actions(self, node):
+        """A node's settings that keep what it does in the world's folder."""
+        return (f"action: {{journal: {self.path(node + '.journal')}, evidence: {self.path('evidence')}, "
+                f"nft: {self.path('nft')}}}")
 
     def request(self, method, path, body=None, token=None):
         """(status, JSON) of the API; (0, None) where it does not answer."""

@@ -157,6 +157,7 @@ tls: {{ca: {world.path('pki/ca.crt')}, certificate: {world.path('pki/n1.crt')},
   key: {world.path('pki/n1.key')}}}
 hypervisor: {{uri: 'trace:{trace}', start: now}}
 policy: {{file: {world.write('policy.yaml', policy)}}}
+{world.actions('n1')}
 {program}
 """), "n1.log")
 

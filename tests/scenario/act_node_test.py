@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""atom-node ordered to do something to its VMs, by a controller of a few lines and with scripts as its atom-vmi and nft."""
+import json
+import os
+import signal
+import struct
+import sys
+
+from harness import main, wait_for
+from introspect_node_test import Controller, field, start_node
+
+DONE, REFUSED, FAILED, PENDING, UNKNOWN = range(5)
+ACT, OUTCOME = 8, 9
+END_PROCESS, CONTAIN, RELEASE, PAUSE = range(4)
+ALL = "rules: [{controllers: [controller], actions: [end-process, contain, pause, snapshot]}]"
+
+
+class Orderer(Controller):
+    def order(self, number, kind, vm, *fields):
+        self.send(ACT, field(1, (number,)) + field(2, 5) + field(3, self.vms.get(vm, b"x" * 16)) + field(4, kind) +
+                  field(6, 20000000) + field(7, b"operator anna") + b"".join(fields))
+
+    def end_process(self, number, vm, pid=114, start=12345):
+        self.order(number, END_PROCESS, vm, field(8, pid), field(9, (start,)), field(10, b"flood"))
+
+    def outcome(self, seconds=10):
+        """(action, status, reason, report)"""
+        answer = self.receive(OUTCOME, seconds)
+        return answer and (struct.unpack("<Q", answer[1][0])[0], answer.get(2, [0])[0],
+                           answer.get(3, [b""])[0].decode(), answer.get(4, [b""])[0])
+
+
+def connect(world):
+    controller = Orderer(world)
+    controller.accept()
+    controller.settle()
+    return controller
+
+
+def again(controller):
+    controller.accept()
+    controller.settle()
+
+
+def records(world):
+    return [json.loads(line.split(" ", 1)[1]) for line in world.log("n1.journal").splitlines()]
+
+
+def test_order_goes_by_policy_to_the_program(world):
+    start_node(world, 'echo "$@" >>asked\nprintf "a\\0report"', ALL)
+    controller = Orderer(world)
+    controller.accept()
+    controller.order(1, PAUSE, "vm1")
+    controller.settle()
+    controller.end_process(2, "vm1")
+    assert controller.outcome() == (2, DONE, "", b"a\0report")
+    controller.order(3, PAUSE, "nowhere")
+    assert controller.outcome() == (3, REFUSED, "this node has no such VM", b"")
+    controller.order(4, CONTAIN, "vm1", field(11, b"192.0.2.7"), field(14, 60000000))
+    number, status, reason, _ = controller.outcome()
+    assert (number, status) == (4, FAILED) and "no tap" in reason, reason  # a trace has none
+    asked = world.log("asked")
+    assert asked.startswith("kill ") and "--pid=114 --start=12345 --command=flood --encoded\n" in asked, asked
+    assert [(each["action"], each["event"]) for each in records(world)] == [(2, "begun"), (2, "ended"), (4, "ended")]
+    assert records(world)[0]["controller"] == "controller" and records(world)[0]["who"] == "operator anna"
+    assert "an action comes before the settings" in world.log("n1.log")
+
+
+def test_without_a_rule_nothing_is_done(world):
+    start_node(world, "echo >>asked", "rules: [{controllers: [other], actions: [pause]}]")
+    controller = connect(world)
+    controller.order(1, PAUSE, "vm1")
+    number, status, reason, _ = controller.outcome()
+    assert (number, status) == (1, REFUSED) and "policy does not allow 'pause' of VM vm1" in reason, reason
+    assert not os.path.exists(world.path("asked"))
+
+
+def test_order_that_is_said_again_is_done_once(world):
+    start_node(world, "echo >>asked\nsleep 1\nprintf report\nexit 4", ALL)
+    controller = connect(world)
+    controller.end_process(7, "vm1")
+    wait_for(lambda: os.path.exists(world.path("asked")), 10, "the program runs")
+    controller.close()
+    again(controller)
+    controller.end_process(7, "vm1")
+    number, status, _, report = controller.outcome()
+    assert (number, status, report) == (7, PENDING, b"report")
+    assert controller.outcome(1) is None
+    controller.end_process(7, "vm1")
+    assert controller.outcome() == (7, PENDING, records(world)[-1]["reason"], b"report")
+    assert world.log("asked") == "\n"
+
+
+def test_killed_node_does_not_do_it_again(world):
+    node = start_node(world, "echo >>asked\nsleep 2", ALL)
+    controller = connect(world)
+    controller.order(8, PAUSE, "vm1")
+    wait_for(lambda: os.path.exists(world.path("asked")), 10, "the program runs")
+    world.kill(node, signal.SIGKILL)
+    controller.close()
+    start_node(world, "echo >>asked", ALL)
+    again(controller)
+    controller.order(8, PAUSE, "vm1")
+    number, status, reason, _ = controller.outcome()
+    assert (number, status) == (8, UNKNOWN) and "look again" in reason, reason
+    assert world.log("asked") == "\n"
+    assert [each["event"] for each in records(world)] == ["begun", "interrupted"]
+
+
+def test_ended_node_knows_what_it_did(world):
+    node = start_node(world, "echo >>asked", ALL)
+    controller = connect(world)
+    controller.order(9, PAUSE, "vm1")
+    assert controller.outcome()[:2] == (9, DONE)
+    assert world.kill(node, signal.SIGTERM) == 0
+    controller.close()
+    start_node(world, "echo >>asked", ALL)
+    again(controller)
+    controller.order(9, PAUSE, "vm1")
+    assert controller.outcome()[:2] == (9, DONE)
+    controller.order(9, RELEASE, "vm1", field(15, (4,)))
+    number, status, reason, _ = controller.outcome()
+    assert (number, status) == (9, REFUSED) and "another order" in reason, reason
+    assert world.log("asked") == "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main([test_order_goes_by_policy_to_the_program, test_without_a_rule_nothing_is_done,
+                   test_order_that_is_said_again_is_done_once, test_killed_node_does_not_do_it_again,
+                   test_ended_node_knows_what_it_did]))
