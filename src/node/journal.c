@@ -199,13 +199,15 @@ static int read_lines(struct journal *journal, FILE *stream, struct error *err)
 
 static int read_file(struct journal *journal, struct error *err)
 {
-	cleanup(close) int fd = fcntl(journal->fd, F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(journal->fd, F_DUPFD_CLOEXEC, 0), r;
 	FILE *stream = fd >= 0 ? fdopen(fd, "r") : NULL;
-	int r;
 
-	if (!stream)
-		return error_set_errno(err, -errno, "%s", journal->path);
-	fd = -1; /* the stream's from here */
+	if (!stream) {
+		r = error_set_errno(err, -errno, "%s", journal->path);
+		if (fd >= 0)
+			(void)close(fd); /* nothing was read */
+		return r;
+	}
 	r = read_lines(journal, stream, err);
 	(void)fclose(stream); /* only read */
 	return r;
