@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Actions as data: their arguments, their record, the chain of the audit, what a project may see.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/test.h"
+#include "controller/action_internal.h"
+#include "controller/api_scope.h"
+#include "controller/json.h"
+#include "wire/report.h"
+
+DEFINE_CLEANUP(struct action *, action_free)
+DEFINE_CLEANUP(struct report *, report_free)
+
+static const char uuid[] = "11111111-2222-3333-4444-555555555555";
+
+static int check_text(enum wire_act_kind kind, const char *arguments, bool dry_run,
+		      struct error *err)
+{
+	cleanup(json_decref) json_t *given = json_loads(arguments, 0, NULL);
+
+	return action_check(kind, given, dry_run, err);
+}
+
+static void test_arguments_are_checked(void)
+{
+	struct error err = ERROR_INIT;
+
+	check_int(
+		check_text(WIRE_ACT_END_PROCESS, "{\"pid\": 214, \"start_nsec\": 5}", false, &err),
+		0);
+	check_int(check_text(WIRE_ACT_END_PROCESS, "{\"pid\": 214}", true, &err), 0);
+	check_int(check_text(WIRE_ACT_END_PROCESS, "{\"pid\": 214}", false, &err), -EINVAL);
+	check(strstr(err.text, "start_nsec"));
+	check_int(check_text(WIRE_ACT_END_PROCESS, "{}", true, &err), -EINVAL);
+	check_int(check_text(WIRE_ACT_END_PROCESS, "{\"pid\": 0}", true, &err), -EINVAL);
+	check_int(check_text(WIRE_ACT_END_PROCESS, "{\"pid\": 1.5}", true, &err), -EINVAL);
+	check_int(check_text(WIRE_ACT_END_PROCESS, "{\"pid\": 2, \"peer\": \"::1\"}", true, &err),
+		  -EINVAL);
+	check(strstr(err.text, "no argument 'peer'"));
+	check_int(check_text(WIRE_ACT_CONTAIN,
+			     "{\"peer\": \"10.0.0.9\", \"expiry_seconds\": 60, \"rate\": 5}", false,
+			     &err),
+		  0);
+	check_int(check_text(WIRE_ACT_CONTAIN,
+			     "{\"peer\": \"10.0.0.9; drop\", \"expiry_seconds\": 60}", false, &err),
+		  -EINVAL);
+	check_int(check_text(WIRE_ACT_CONTAIN, "{\"peer\": \"fe80::1\"}", false, &err), -EINVAL);
+	check_int(check_text(WIRE_ACT_PAUSE, "{}", false, &err), 0);
+}
+
+static json_t *described(const char *state)
+{
+	return json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:I, s:s}, s:b, s:s, s:s, "
+			 "s:s, s:s, s:n, s:n, s:n, s:n, s:s, s:n, s:{s:[{s:s}]}}",
+			 "id", (json_int_t)3, "number", (json_int_t)1764028800000000, "alarm",
+			 (json_int_t)7, "vm", "vm2", "uuid", uuid, "node", "host-a", "kind",
+			 "end-process", "arguments", "pid", 214, "start_nsec",
+			 (json_int_t)5000000000, "command", "ab", "dry_run", 0, "state", state,
+			 "by", "operator anna", "why", "a flood", "made",
+			 "2026-11-24T10:36:41.123Z", "due", "sent", "ended", "after", "reason",
+			 "so", "verified", "report", "end", "outcome", "dead");
+}
+
+static void test_a_record_survives_writing_and_reading(void)
+{
+	cleanup(json_decref) json_t *before = described("sent");
+	cleanup(action_free) struct action *action = action_parse(before);
+	cleanup(json_decref) json_t *after = action ? action_describe(action) : NULL;
+	cleanup(free) char *told = action ? action_tell(action) : NULL;
+	struct wire_act act;
+
+	check(action && after);
+	check_int(action->state, ACTION_SENT);
+	check_string(told, "end process 214 (ab) of vm2");
+	check(json_equal(before, after));
+	action_fill(action, &act);
+	check_int(act.pid, 214);
+	check_int((int64_t)act.start_nsec, 5000000000);
+	check_string(act.who, "operator anna");
+	check(act.timeout_usec > 0 && act.timeout_usec <= WIRE_ACT_TIMEOUT_USEC_MAX);
+}
+
+static void test_a_record_that_makes_no_sense_is_none(void)
+{
+	cleanup(json_decref) json_t *record = described("dancing");
+
+	check(!action_parse(record));
+	(void)json_object_set_new(record, "state", json_string("sent"));
+	(void)json_object_set_new(record, "uuid", json_string("no uuid"));
+	check(!action_parse(record));
+	(void)json_object_set_new(record, "uuid", json_string(uuid));
+	(void)json_object_del(record, "arguments");
+	check(!action_parse(record));
+}
+
+/* What a second look tells that shows process 214 in that state; NULL: no memory. */
+static char *judge(const char *state, uint64_t start_nsec)
+{
+	static const struct report_column columns[] = {
+		{"pid", REPORT_COUNT}, {"state", REPORT_TEXT}, {"start_nsec", REPORT_COUNT}};
+	cleanup(json_decref) json_t *record = described("verifying");
+	cleanup(action_free) struct action *action = action_parse(record);
+	cleanup(report_free) struct report *report = report_new();
+	cleanup(free) uint8_t *bytes = NULL;
+	struct wire_findings findings = {.status = WIRE_FINDINGS_DONE};
+
+	report_table(report, "ps", columns, 3, true);
+	report_number(report, 214);
+	report_text(report, state);
+	report_number(report, start_nsec);
+	if (!action || report_encode(report, &bytes, &findings.report_size, NULL) < 0)
+		return NULL;
+	findings.report = bytes;
+	return action_judge_look(action, &findings);
+}
+
+static void test_a_second_look_tells_what_became_of_it(void)
+{
+	cleanup(free) char *alive = judge("R", 5000000000);
+	cleanup(free) char *zombie = judge("Z", 5000000000);
+	cleanup(free) char *other = judge("R", 6000000000);
+
+	check_string(alive, "a second look STILL shows process 214");
+	check(strstr(zombie, "dead"));
+	check_string(other, "a second look shows no process 214 any more");
+}
+
+static int take_record(void *userdata, int64_t number, int64_t time_usec, const char *record,
+		       const char *hash)
+{
+	char *seal = userdata, next[DIGEST_TEXT_SIZE];
+
+	if (digest_seal(seal, record, next) < 0 || strcmp(next, hash) != 0)
+		return -EIO;
+	memcpy(seal, next, sizeof(next));
+	return 0;
+}
+
+static void test_the_audit_is_a_chain(void)
+{
+	char folder[] = "/tmp/atom-audit-XXXXXX", path[64], seal[DIGEST_TEXT_SIZE] = "";
+	struct store *store = NULL;
+	struct audit audit, again;
+
+	check(mkdtemp(folder) != NULL);
+	(void)snprintf(path, sizeof(path), "%s/atom.db", folder);
+	check_int(store_open(path, &store, NULL), 0);
+	check_int(audit_init(&audit, store, NULL), 0);
+	check_int(audit.number, 0);
+	check_int(store_begin_durably(store, NULL), 0);
+	for (int i = 0; i < 3; i++)
+		check_int(audit_append(&audit, json_pack("{s:i}", "n", i), NULL), 0);
+	check_int(store_commit(store, NULL), 0);
+	check_int(store_each_audit(store, 0, 10, take_record, seal, NULL), 0);
+	check_string(seal, audit.seal);
+	check_int(audit_init(&again, store, NULL), 0);
+	check_int(again.number, 3);
+	check_string(again.seal, audit.seal);
+	store_free(store);
+	(void)unlink(path);
+	(void)rmdir(folder);
+}
+
+static json_t *evidence(void)
+{
+	return json_pack("{s:[{s:s, s:s, s:s, s:b}, {s:s, s:s, s:s, s:b}], s:[{s:s, s:s, s:s}], "
+			 "s:[], s:[{s:s, s:s}]}",
+			 "columns", "vm", "a", "uuid", "u-a", "project", "shop", "abnormal", 1,
+			 "vm", "b", "uuid", "u-b", "project", "bank", "abnormal", 1,
+			 "introspection", "uuid", "u-a", "project", "shop", "alike", "b", "across",
+			 "notes", "project", "", "text", "about b");
+}
+
+static void test_a_project_sees_its_own(void)
+{
+	cleanup(json_decref) json_t *all = evidence();
+	cleanup(json_decref) json_t *shop = evidence();
+	cleanup(json_decref) json_t *none = evidence();
+
+	check(scope_evidence(all, ""));
+	check_int(json_array_size(json_object_get(all, "columns")), 2);
+	check(!scope_is_whole(all, "shop"));
+	check(scope_is_whole(all, ""));
+	check(scope_evidence(shop, "shop"));
+	check_int(json_array_size(json_object_get(shop, "columns")), 1);
+	check_int(json_array_size(json_object_get(shop, "notes")), 0);
+	check(!json_object_get(shop, "across"));
+	check_string(text_of(json_array_get(json_object_get(shop, "introspection"), 0), "alike"),
+		     "another VM");
+	check(scope_has_vm(shop, "u-a", "shop"));
+	check(!scope_has_vm(all, "u-b", "shop"));
+	check(!scope_evidence(none, "school"));
+}
+
+TEST_MAIN(TEST(test_arguments_are_checked), TEST(test_a_record_survives_writing_and_reading),
+	  TEST(test_a_record_that_makes_no_sense_is_none),
+	  TEST(test_a_second_look_tells_what_became_of_it), TEST(test_the_audit_is_a_chain),
+	  TEST(test_a_project_sees_its_own))
