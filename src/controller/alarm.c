@@ -388,7 +388,6 @@ int alarm_judge(struct alarm *alarm, enum alarm_state verdict, const char *by, c
 	const char *name = alarm_state_name(verdict);
 	int64_t now = clock_wall_usec();
 	cleanup(free) char *said = NULL;
-	bool was_open = !alarm->closed_usec;
 	json_t *described;
 
 	if (alarm->state == verdict)
@@ -401,9 +400,7 @@ int alarm_judge(struct alarm *alarm, enum alarm_state verdict, const char *by, c
 		return error_set(err, -ENOMEM, "out of memory");
 	history_event(history, alarm->id, now, "verdict", "", said);
 	if (verdict == ALARM_NORMAL) {
-		close_as(alarm, ALARM_NORMAL, time_usec,
-			 was_open ? "its rows now belong to what is normal"
-				  : "it had ended before, so that its rows are not learned",
+		close_as(alarm, ALARM_NORMAL, time_usec, "its rows now belong to what is normal",
 			 history);
 		return 0;
 	}

@@ -11,6 +11,7 @@
 #include "controller/api_scope.h"
 #include "controller/controller.h"
 #include "controller/json.h"
+#include "controller/replay.h"
 
 enum { ALARMS_DEFAULT = 100, ALARMS_MAX = 10000, EVENTS_DEFAULT = 20, EVENTS_MAX = 10000 };
 
@@ -289,6 +290,19 @@ static int parse_verdict(const struct http_request *request, enum alarm_state *r
 	return 0;
 }
 
+/* The alarm is over, and A with it: its rows are in the store. */
+static int learn_late(struct controller *controller, struct alarm *alarm, struct error *err)
+{
+	struct group *group = alarm->group;
+	int r = replay_learn(controller, group, alarm->opened_usec, alarm->closed_usec, err);
+
+	if (r == 0 && (json_object_set_new(alarm->evidence, "accepted_usec",
+					   json_integer(group->row_usec)) < 0 ||
+		       json_object_set_new(alarm->evidence, "accepted_late", json_true()) < 0))
+		r = error_set(err, -ENOMEM, "out of memory");
+	return r;
+}
+
 static int judge(struct controller *controller, const struct http_request *request,
 		 struct alarm *alarm, struct error *err)
 {
@@ -308,6 +322,8 @@ static int judge(struct controller *controller, const struct http_request *reque
 				 (long long)alarm->id, alarm_state_name(verdict));
 	r = audit_verdict(controller, alarm, alarm_state_name(verdict), access_who(request, who),
 			  note, err);
+	if (r == 0 && verdict == ALARM_NORMAL && alarm->closed_usec)
+		r = learn_late(controller, alarm, err);
 	return r < 0 ? r : groups_judge(&controller->groups, alarm, verdict, who, note, err);
 }
 

@@ -5,8 +5,6 @@
  * tick.
  */
 #include <errno.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -14,22 +12,10 @@
 #include "base/log.h"
 #include "controller/alarm.h"
 #include "controller/controller.h"
+#include "controller/json.h"
+#include "controller/replay.h"
 
 enum { ALARMS_MAX = 10000, ACCEPTED_MAX = 64 /* the newest of a window */ };
-
-/* Rows and values of one group: values[row * columns + column]. */
-struct replay {
-	struct store_row *rows;
-	size_t row_count, row_capacity;
-	double *values;
-	size_t cursor; /* while a series is read: the next row to fill */
-	size_t column, columns;
-	struct store_point point; /* in force at the cursor */
-	bool any;
-	const char *group;
-	int64_t accepted_usec[ACCEPTED_MAX]; /* rows after which an episode became normal */
-	size_t accepted_count;
-};
 
 struct context {
 	struct controller *controller;
@@ -93,132 +79,73 @@ static int take_all_series(struct context *context)
 
 /* Windows */
 
-static int take_row(void *userdata, const struct store_row *row)
+/* An operator's "this is normal", and the row after which it came. */
+struct acceptance {
+	int64_t after_usec;
+	bool was_over; /* the alarm had closed: its rows were learned out of the store */
+	int64_t opened_usec, closed_usec;
+};
+
+struct acceptances {
+	const char *group;
+	struct acceptance list[ACCEPTED_MAX];
+	size_t count;
+};
+
+static int take_accepted(void *userdata, const struct store_alarm *stored)
 {
-	struct replay *replay = userdata;
+	struct acceptances *acceptances = userdata;
+	cleanup(json_decref) json_t *evidence = NULL;
+	int64_t after;
 
-	if (replay->row_count == replay->row_capacity) {
-		size_t capacity = replay->row_capacity ? 2 * replay->row_capacity : 256;
-		struct store_row *rows = reallocarray(replay->rows, capacity, sizeof(*rows));
-
-		if (!rows)
-			return -ENOMEM;
-		replay->rows = rows;
-		replay->row_capacity = capacity;
-	}
-	replay->rows[replay->row_count++] = *row;
-	return 0;
-}
-
-/* Fills the rows before `until` with the point in force. */
-static void fill_rows(struct replay *replay, int64_t until_usec)
-{
-	for (; replay->cursor < replay->row_count; replay->cursor++) {
-		bool good = replay->point.state == STORE_POINT_GOOD;
-
-		if (replay->rows[replay->cursor].time_usec >= until_usec)
-			return;
-		replay->values[replay->cursor * replay->columns + replay->column] =
-			good ? replay->point.value : NAN;
-		replay->any |= good;
-	}
-}
-
-static int take_point(void *userdata, const struct store_point *point)
-{
-	struct replay *replay = userdata;
-
-	fill_rows(replay, point->time_usec);
-	replay->point = *point;
-	return 0;
-}
-
-/* Reads one series into the next column of the replay; it becomes a column of the group when it had
- * a value. */
-static int read_series(struct controller *controller, struct replay *replay, struct vm *vm,
-		       enum metric metric, struct error *err)
-{
-	int64_t from = replay->rows[0].time_usec;
-	int64_t to = replay->rows[replay->row_count - 1].time_usec;
-	int r;
-
-	replay->cursor = 0;
-	replay->any = false;
-	replay->point = (struct store_point){.state = STORE_POINT_GAP};
-	r = store_each_point(history_store(controller->history), vm->series[metric].number, from,
-			     to + 1, take_point, replay, err);
-	if (r < 0)
-		return r;
-	fill_rows(replay, INT64_MAX);
-	if (!replay->any)
+	if (strcmp(stored->group, acceptances->group) != 0 ||
+	    strcmp(stored->state, "normal") != 0 || acceptances->count == ACCEPTED_MAX)
 		return 0;
-	groups_add_column(vm, metric);
-	if (vm->series[metric].column != NO_COLUMN)
-		replay->column++;
+	evidence = json_loads(stored->evidence, 0, NULL);
+	after = json_integer_value(json_object_get(evidence, "accepted_usec"));
+	if (after)
+		acceptances->list[acceptances->count++] = (struct acceptance){
+			after, json_is_true(json_object_get(evidence, "accepted_late")),
+			stored->opened_usec, stored->closed_usec};
 	return 0;
 }
 
-static int read_group_series(struct controller *controller, const struct group *group,
-			     struct replay *replay, struct error *err)
+static int accept_after(struct controller *controller, struct group *group,
+			const struct acceptances *acceptances, int64_t time_usec, struct error *err)
 {
-	struct node *node;
-	struct vm *vm;
+	int r = 0;
 
-	map_foreach (controller->fleet.nodes, i, node) {
-		map_foreach (node->vms, j, vm) {
-			for (size_t k = 0; vm->group == group && k < METRIC_COUNT; k++) {
-				int r = vm->series[k].exists ? read_series(controller, replay, vm,
-									   (enum metric)k, err)
-							     : 0;
+	for (size_t i = 0; r == 0 && i < acceptances->count; i++) {
+		const struct acceptance *acceptance = &acceptances->list[i];
 
-				if (r < 0)
-					return r;
-			}
-		}
-	}
-	return 0;
-}
-
-static size_t count_series(const struct controller *controller, const struct group *group)
-{
-	struct node *node;
-	size_t count = 0;
-	struct vm *vm;
-
-	map_foreach (controller->fleet.nodes, i, node) {
-		map_foreach (node->vms, j, vm) {
-			for (size_t k = 0; vm->group == group && k < METRIC_COUNT; k++)
-				count += vm->series[k].exists;
-		}
-	}
-	return count;
-}
-
-/* Whether an operator's "this is normal" came after that row and before the next one. */
-static bool is_accepted_after(const struct replay *replay, size_t row)
-{
-	for (size_t i = 0; i < replay->accepted_count; i++)
-		if (replay->accepted_usec[i] == replay->rows[row].time_usec)
-			return true;
-	return false;
-}
-
-static int replay_rows(struct group *group, const struct replay *replay, struct error *err)
-{
-	for (size_t i = 0; i < replay->row_count; i++) {
-		enum row_state state = (enum row_state)replay->rows[i].state;
-		int r;
-
-		memcpy(group->row, replay->values + i * replay->columns,
-		       group->column_count * sizeof(*group->row));
-		r = monitor_restore(group->monitor, group->row,
-				    state == ROW_ABNORMAL || state == ROW_SHIFTED, err);
-		if (r < 0)
-			return r;
-		if (is_accepted_after(replay, i) && monitor_episode_is_open(group->monitor))
+		if (acceptance->after_usec != time_usec)
+			continue;
+		if (acceptance->was_over)
+			r = replay_learn(controller, group, acceptance->opened_usec,
+					 acceptance->closed_usec, err);
+		else if (monitor_episode_is_open(group->monitor))
 			(void)monitor_accept_episode(group->monitor, NULL); /* one is open */
 	}
-	return 0;
+	return r;
+}
+
+static int replay_rows(struct controller *controller, struct group *group,
+		       const struct replay *replay, struct error *err)
+{
+	struct acceptances acceptances = {.group = group->name};
+	int r = store_each_alarm(history_store(controller->history), "closed", ALARMS_MAX,
+				 take_accepted, &acceptances, err);
+
+	for (size_t i = 0; r >= 0 && i < replay->row_count; i++) {
+		enum row_state state = (enum row_state)replay->rows[i].state;
+
+		r = monitor_restore(group->monitor, replay->values + i * replay->columns,
+				    state == ROW_ABNORMAL || state == ROW_SHIFTED, err);
+		if (r >= 0)
+			r = accept_after(controller, group, &acceptances, replay->rows[i].time_usec,
+					 err);
+	}
+	return r;
 }
 
 static void take_last_verdict(struct group *group, const struct store_row *row)
@@ -233,58 +160,20 @@ static void take_last_verdict(struct group *group, const struct store_row *row)
 	};
 }
 
-static int take_accepted(void *userdata, const struct store_alarm *stored)
-{
-	struct replay *replay = userdata;
-	json_t *evidence;
-	int64_t time;
-
-	if (strcmp(stored->group, replay->group) != 0 || strcmp(stored->state, "normal") != 0 ||
-	    replay->accepted_count == ACCEPTED_MAX)
-		return 0;
-	evidence = json_loads(stored->evidence, 0, NULL);
-	time = json_integer_value(json_object_get(evidence, "accepted_usec"));
-	if (time)
-		replay->accepted_usec[replay->accepted_count++] = time;
-	json_decref(evidence);
-	return 0;
-}
-
-static int fill_replay(struct controller *controller, struct group *group, struct replay *replay,
-		       struct error *err)
+static int rebuild_group(struct controller *controller, struct group *group, struct error *err)
 {
 	/* accepted rows fill M, as many abnormal ones A */
 	size_t newest = 2 * controller->groups.options.window_rows;
-	int r = store_each_row(history_store(controller->history), group->name, 0, INT64_MAX,
-			       newest, take_row, replay, err);
-
-	if (r < 0 || replay->row_count == 0)
-		return r;
-	replay->columns = count_series(controller, group);
-	replay->group = group->name;
-	r = store_each_alarm(history_store(controller->history), "closed", ALARMS_MAX,
-			     take_accepted, replay, err);
-	if (r < 0)
-		return r;
-	replay->values = calloc(replay->row_count * (replay->columns + 1), sizeof(*replay->values));
-	if (!replay->values)
-		return error_set(err, -ENOMEM, "out of memory");
-	return read_group_series(controller, group, replay, err);
-}
-
-static int rebuild_group(struct controller *controller, struct group *group, struct error *err)
-{
-	struct replay replay = {0};
-	int r = fill_replay(controller, group, &replay, err);
+	struct replay replay;
+	int r = replay_read(controller, group, 0, INT64_MAX, newest, &replay, err);
 
 	if (r >= 0 && group->column_count > 0) {
-		r = replay_rows(group, &replay, err);
+		r = replay_rows(controller, group, &replay, err);
 		take_last_verdict(group, &replay.rows[replay.row_count - 1]);
 		log_info("group %s: window rebuilt from %zu rows of %zu columns", group->name,
 			 replay.row_count, group->column_count);
 	}
-	free(replay.rows);
-	free(replay.values);
+	replay_deinit(&replay);
 	return r < 0 ? error_prefix(err, r, "group %s", group->name) : 0;
 }
 

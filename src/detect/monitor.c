@@ -511,3 +511,9 @@ int monitor_accept_episode(struct monitor *monitor, struct error *err)
 	monitor->level = monitor->pending = monitor->calm = 0;
 	return 0;
 }
+
+void monitor_learn(struct monitor *monitor, const double *row)
+{
+	if (copy_row(monitor, row))
+		accept(monitor, monitor->row);
+}

@@ -111,3 +111,6 @@ int monitor_identify(const struct monitor *monitor, struct contribution *ret_con
 
 /* The operator's "this is normal": A is merged into M and the model is built anew (paper V). */
 int monitor_accept_episode(struct monitor *monitor, struct error *err);
+
+/* The same for an episode that is over, row by row: the row goes into M, whatever it looks like. */
+void monitor_learn(struct monitor *monitor, const double *row);

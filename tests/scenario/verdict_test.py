@@ -72,6 +72,20 @@ def test_normal_holds_across_a_restart(world):
     assert world.group()["state"] == "normal", world.group()
 
 
+def test_normal_is_learned_when_it_is_over(world):
+    """What was called normal after its end does not alarm when it comes again while M remembers it, across a restart too."""
+    start(world, bursts((120, 150), (200, 230)), extra="alarm: {reopen: 0}\n")
+    wait_for(lambda: detail(world)["closed"], 40, "the first burst ends")
+    answer = world.post("/api/v1/alarms/1/verdict", verdict="normal")
+    assert answer["state"] == "normal", answer
+    wait_rows(world, 2)
+    world.kill(world.atomd)
+    world.start_atomd(extra="introspect: {enabled: false}\nalarm: {reopen: 0}\n")
+    wait_for(lambda: frames(world) > 0, 20, "frames")
+    wait_rows(world, 90)
+    assert len(world.alarms()) == 1, [alarm["summary"] for alarm in world.alarms()]
+
+
 def test_malicious_is_resolved_when_spe_is_back(world):
     start(world, shift_from(120, 220))
     answer = world.post("/api/v1/alarms/1/verdict", verdict="malicious")
@@ -157,7 +171,8 @@ def test_verdicts_are_in_the_audit(world):
 
 
 if __name__ == "__main__":
-    sys.exit(main([test_normal_is_learned, test_normal_holds_across_a_restart, test_malicious_is_resolved_when_spe_is_back,
+    sys.exit(main([test_normal_is_learned, test_normal_holds_across_a_restart,
+                   test_normal_is_learned_when_it_is_over, test_malicious_is_resolved_when_spe_is_back,
                    test_notes, test_flapping_is_one_alarm, test_flapping_goes_on_across_a_restart,
                    test_without_reopening_each_is_an_alarm, test_events_of_all_alarms, test_roles,
                    test_verdicts_are_in_the_audit]))
