@@ -33,9 +33,10 @@ struct vm {
 	char uuid_text[VM_UUID_TEXT_SIZE];
 	char *name, *instance, *project;
 	uint32_t vcpus;
-	bool gone;         /* not in the node's newest epoch */
-	int64_t gone_usec; /* wall clock */
-	int64_t number;    /* of the store, 0: not asked for yet */
+	bool gone;           /* not in the node's newest epoch */
+	int64_t gone_usec;   /* wall clock */
+	int64_t number;      /* of the store, 0: not asked for yet */
+	int64_t looked_usec; /* of the last look into it, wall clock; 0: none that is known */
 	struct group *group;
 	struct series series[METRIC_COUNT];
 };

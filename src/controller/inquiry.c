@@ -504,11 +504,25 @@ static void respond(struct controller *controller, const struct inquiry *inquiry
 		respond_consider(controller, alarm, vm, inquiry->playbooks, found);
 }
 
+/* When the VM was looked into before; from now on that is now. 0: it was not. */
+static int64_t note_look(const struct controller *controller, const struct inquiry *inquiry)
+{
+	int64_t before;
+	struct vm *vm;
+
+	if (fleet_find_vm(&controller->fleet, inquiry->vm, &vm, NULL) < 0)
+		return 0;
+	before = vm->looked_usec;
+	vm->looked_usec = clock_wall_usec();
+	return before;
+}
+
 static void take_report(struct controller *controller, const struct inquiry *inquiry,
 			const struct report *report, const char *reason)
 {
 	struct suspect_context context = {inquiry->metrics, inquiry->metric_count,
-					  inquiry->onset_usec, controller->settings.sample_usec};
+					  inquiry->onset_usec, controller->settings.sample_usec,
+					  note_look(controller, inquiry)};
 	json_t *found = suspects_find(report, &context);
 	cleanup(free) char *same = found ? compare_alike(inquiry, found) : NULL;
 	cleanup(free) char *summary = same ? keep(same) : found ? suspects_summarise(found) : NULL;

@@ -179,6 +179,25 @@ static int rebuild_group(struct controller *controller, struct group *group, str
 
 /* Alarms */
 
+/* When its VMs were looked into, for what is new since then. */
+static void note_looks(const struct controller *controller, const json_t *evidence)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(evidence, "introspection"), i, entry)
+	{
+		int64_t time;
+		struct vm *vm;
+
+		if (strcmp(text_of(entry, "state"), "done") == 0 &&
+		    clock_parse(text_of(entry, "answered"), &time) == 0 &&
+		    fleet_find_vm(&controller->fleet, text_of(entry, "uuid"), &vm, NULL) == 0 &&
+		    time > vm->looked_usec)
+			vm->looked_usec = time;
+	}
+}
+
 static struct alarm *resume_alarm(struct group *group, const struct store_alarm *stored)
 {
 	json_t *evidence = json_loads(stored->evidence, 0, NULL);
@@ -195,12 +214,16 @@ static int take_alarm(void *userdata, const struct store_alarm *stored)
 	const struct controller *controller = ((struct context *)userdata)->controller;
 	struct group *group = map_find(controller->groups.by_name, stored->group);
 
+	struct alarm **place;
+
 	if (!group)
 		return 0;
-	if (!stored->closed_usec && !group->alarm)
-		group->alarm = resume_alarm(group, stored);
-	else if (stored->closed_usec && !group->recent)
-		group->recent = resume_alarm(group, stored);
+	place = stored->closed_usec ? &group->recent : &group->alarm;
+	if (!*place) {
+		*place = resume_alarm(group, stored);
+		if (*place)
+			note_looks(controller, (*place)->evidence);
+	}
 	return 0;
 }
 

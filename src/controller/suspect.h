@@ -27,6 +27,7 @@ struct suspect_context {
 	size_t metric_count;
 	int64_t onset_usec;  /* wall clock */
 	int64_t sample_usec; /* between the two samples of `top`; 0: not known */
+	int64_t looked_usec; /* of the look into this VM before this one, wall clock; 0: none */
 };
 
 /* {"suspects": [{"pid", "start_nsec", "command", "command_line", "uid", "parents": [{"pid",

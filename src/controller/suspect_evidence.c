@@ -17,7 +17,7 @@
  *   where reading or writing is up
  *     READ, WRITTEN  0.8 share * rate / 256 KiB/s, from 16 KiB/s
  *   always
- *     STARTED   0.25 within 60 s of the onset, 0.12 later
+ *     STARTED   0.25 within 60 s of the onset, 0.12 later, or earlier but since the last look
  *     FILE      0.6 in memory only; deleted: 0.5 from a folder of temporary files, else 0.25 (an
  *               upgraded package leaves such)
  *     HIDDEN    0.8 from the list of processes, else 0.6
@@ -224,6 +224,8 @@ static void weigh_start(const struct facts *facts, struct process *process)
 
 		if (after >= -NEAR_SECONDS)
 			bear(process, EVIDENCE_STARTED, after <= NEAR_SECONDS ? 0.25 : 0.12, 0);
+		else if (suspect_is_since_look(facts, start))
+			bear(process, EVIDENCE_STARTED, 0.12, 0);
 	} else if (suspect_number(facts, process, FIELD_NEW, &is_new) && is_new != 0) {
 		bear(process, EVIDENCE_STARTED, 0.12, 0);
 	}

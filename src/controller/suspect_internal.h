@@ -221,3 +221,6 @@ void suspect_tell_bytes(double bytes, char ret_text[32]);
 
 /* Appends to the list, which then has SUSPECT_PATTERNS_MAX at most. -ENOMEM. */
 int suspect_find_patterns(const struct facts *facts, json_t *patterns);
+
+/* Whether a process that started then (wall clock, microseconds) is new since the last look. */
+bool suspect_is_since_look(const struct facts *facts, double start);

@@ -970,7 +970,27 @@ static void test_suspect_clean_cuts_whole_characters(void)
 	check_string(suspect_clean((struct span){NULL, 0}, out, sizeof(out)), "");
 }
 
-TEST_MAIN(TEST(test_suspects_flood), TEST(test_suspects_flood_pattern_peers_and_addresses),
+static void test_suspect_new_since_the_last_look(void)
+{
+	struct suspect_context context = {cpu_up, 1, ONSET, USEC_PER_SEC,
+					  ONSET - 7200 * USEC_PER_SEC};
+	cleanup(report_free) struct report *report = report_new();
+	cleanup(json_decref) json_t *found = NULL, *without = NULL;
+
+	ordinary(report);
+	ps(report, 300, 101, "miner", -1200);
+	begin_top(report);
+	top(report, 300, 94, 0, 0);
+	found = suspects_find(report, &context);
+	check_string(reason(found, 0, 1), "started 20 min before onset, since the last look "
+					  "(06:00:00)");
+	context.looked_usec = 0;
+	without = suspects_find(report, &context);
+	check_int(size_of(at(without, "suspects", 0), "reasons"), 1);
+}
+
+TEST_MAIN(TEST(test_suspect_new_since_the_last_look), TEST(test_suspects_flood),
+	  TEST(test_suspects_flood_pattern_peers_and_addresses),
 	  TEST(test_suspects_flood_without_top), TEST(test_suspects_flood_of_nobody),
 	  TEST(test_suspects_flood_by_children), TEST(test_suspects_sockets_taken),
 	  TEST(test_suspects_cpu), TEST(test_suspects_cpu_of_ended_children),

@@ -203,10 +203,16 @@ static void tell_rate(const char *verb, double rate, double whole, const char *w
 		       percent(rate, whole), what);
 }
 
+bool suspect_is_since_look(const struct facts *facts, double start)
+{
+	return facts->context->looked_usec > 0 && start > (double)facts->context->looked_usec;
+}
+
 /* "started 3 s before onset" */
 static void tell_start(const struct facts *facts, const struct process *process,
 		       char text[TEXT_REASON_SIZE])
 {
+	char since[64] = "", time[CLOCK_TEXT_SIZE];
 	double start, after, amount;
 	const char *unit = "s";
 
@@ -214,10 +220,13 @@ static void tell_start(const struct facts *facts, const struct process *process,
 		(void)snprintf(text, TEXT_REASON_SIZE, "started between the two samples");
 		return;
 	}
+	if (suspect_is_since_look(facts, start))
+		(void)snprintf(since, sizeof(since), ", since the last look (%.8s)",
+			       clock_format(facts->context->looked_usec, time) + 11);
 	after = (start - (double)facts->context->onset_usec) / (double)USEC_PER_SEC;
 	amount = fabs(after);
 	if (amount < 0.5) {
-		(void)snprintf(text, TEXT_REASON_SIZE, "started at onset");
+		(void)snprintf(text, TEXT_REASON_SIZE, "started at onset%s", since);
 		return;
 	}
 	if (amount >= 7200) {
@@ -227,8 +236,8 @@ static void tell_start(const struct facts *facts, const struct process *process,
 		amount /= 60;
 		unit = "min";
 	}
-	(void)snprintf(text, TEXT_REASON_SIZE, "started %.0f %s %s onset", amount, unit,
-		       after < 0 ? "before" : "after");
+	(void)snprintf(text, TEXT_REASON_SIZE, "started %.0f %s %s onset%s", amount, unit,
+		       after < 0 ? "before" : "after", since);
 }
 
 static void tell_file(const struct facts *facts, const struct process *process,
