@@ -151,7 +151,11 @@ static int read_record(struct reading *reading, const struct config_table *table
 	r = config_value_defaults(table, ret_settings, reading->err);
 	if (r == 0)
 		r = read_mapping(&inner, node, "");
-	return r == 0 ? require_all(&inner, line_of(node)) : r;
+	if (r == 0)
+		r = require_all(&inner, line_of(node));
+	if (r == 0 && table->check && (r = table->check(ret_settings, reading->err)) < 0)
+		r = error_prefix(reading->err, r, "%s:%zu", reading->path, line_of(node));
+	return r;
 }
 
 static int read_records(struct reading *reading, const struct config_key *key,
@@ -367,6 +371,8 @@ int config_load(const struct config_table *table, const char *path, void *ret_se
 		r = config_value_defaults(table, settings, err);
 	if (r == 0 && path)
 		r = parse(table, path, text, size, settings, err);
+	if (r == 0 && table->check && (r = table->check(settings, err)) < 0)
+		r = error_prefix(err, r, "%s", path ? path : "defaults");
 	if (r < 0) {
 		config_deinit(table, settings);
 		return r;

@@ -63,6 +63,9 @@ struct config_table {
 	size_t size;       /* of the settings struct */
 	const struct config_key *keys;
 	size_t count;
+	/* What no key can say alone, as which of them go together: 0, or a negative errno with a
+	 * text, which gets the file (and, for a record, the line) before it. NULL: nothing. */
+	int (*check)(const void *settings, struct error *err);
 };
 
 enum { CONFIG_FILE_SIZE_MAX = 1 << 20, CONFIG_LIST_MAX = 10000, CONFIG_DEPTH_MAX = 8 };

@@ -30,7 +30,17 @@ static const struct config_key group_keys[] = {
 	{"name", CONFIG_STRING, offsetof(struct group, name), NULL, .help = "name of the group"},
 	{"rows", CONFIG_INTEGER, offsetof(struct group, rows), "7", 1, 100, .help = "rows"},
 };
-static const struct config_table group_table = {"groups", sizeof(struct group), group_keys, 2};
+static int check_group(const void *settings, struct error *err)
+{
+	const struct group *group = settings;
+
+	return group->rows == 13
+		       ? error_set(err, -EINVAL, "13 rows are too few for '%s'", group->name)
+		       : 0;
+}
+
+static const struct config_table group_table = {"groups", sizeof(struct group), group_keys, 2,
+						check_group};
 
 static const struct config_key keys[] = {
 	{"http.address", CONFIG_STRING, offsetof(struct settings, address), "127.0.0.1",
@@ -50,8 +60,17 @@ static const struct config_key keys[] = {
 	{"groups", CONFIG_RECORDS, offsetof(struct settings, groups), "", .help = "groups",
 	 .record = &group_table},
 };
+static int check_all(const void *userdata, struct error *err)
+{
+	const struct settings *settings = userdata;
+
+	return settings->verbose && settings->port == 99
+		       ? error_set(err, -EINVAL, "port 99 is no place to talk")
+		       : 0;
+}
+
 static const struct config_table table = {"test.yaml", sizeof(struct settings), keys,
-					  sizeof(keys) / sizeof(keys[0])};
+					  sizeof(keys) / sizeof(keys[0]), check_all};
 
 static int load(const char *text, struct settings *settings, struct error *err)
 {
@@ -159,6 +178,18 @@ static void test_config_alias_bomb_is_bounded(void)
 	config_deinit(&table, &settings);
 }
 
+static void test_config_checks_what_goes_together(void)
+{
+	struct error err = ERROR_INIT;
+	struct settings settings;
+
+	check_int(load("groups:\n  - {name: a}\n  - {name: b, rows: 13}\n", &settings, &err),
+		  -EINVAL);
+	check(strstr(err.text, ":3: 13 rows are too few for 'b'"));
+	check_int(load("verbose: yes\nhttp: {port: 99}\n", &settings, &err), -EINVAL);
+	check(strstr(err.text, ": port 99 is no place to talk"));
+}
+
 static void test_config_missing_file(void)
 {
 	struct error err = ERROR_INIT;
@@ -186,5 +217,5 @@ static void test_config_help_names_every_key(void)
 
 TEST_MAIN(TEST(test_config_defaults), TEST(test_config_every_type),
 	  TEST(test_config_empty_file_is_the_defaults), TEST(test_config_errors_name_line_and_key),
-	  TEST(test_config_alias_bomb_is_bounded), TEST(test_config_missing_file),
-	  TEST(test_config_help_names_every_key))
+	  TEST(test_config_alias_bomb_is_bounded), TEST(test_config_checks_what_goes_together),
+	  TEST(test_config_missing_file), TEST(test_config_help_names_every_key))
