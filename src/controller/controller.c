@@ -22,6 +22,7 @@ static void on_watch(uv_timer_t *timer)
 	actions_follow(controller);
 	access_follow(&controller->access);
 	history_write(controller->history); /* what a full disk has kept back */
+	outbox_follow(controller->outbox, NULL, NULL);
 }
 
 static void on_expiry(uv_timer_t *timer)
@@ -68,6 +69,9 @@ static int open_state(struct controller *controller, struct error *err)
 		r = access_init(&controller->access, &controller->settings, err);
 	if (r == 0)
 		r = history_new(controller->settings.store_path, &controller->history, err);
+	if (r == 0)
+		r = outbox_new(&controller->loop, history_store(controller->history),
+			       &controller->settings, &controller->outbox, err);
 	if (r == 0 &&
 	    (fleet_init(&controller->fleet) < 0 ||
 	     groups_init(&controller->groups, &controller->settings, controller->history) < 0))
@@ -134,6 +138,7 @@ void controller_stop(struct controller *controller, int exit_code)
 	controller->http = http_server_free(controller->http);
 	controller->bus = bus_server_free(controller->bus);
 	history_write(controller->history);
+	controller->outbox = outbox_free(controller->outbox);
 }
 
 void controller_deinit(struct controller *controller)

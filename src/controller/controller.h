@@ -16,6 +16,7 @@
 #include "controller/group.h"
 #include "controller/history.h"
 #include "controller/inquiry.h"
+#include "controller/outbox.h"
 #include "controller/settings.h"
 #include "http/server.h"
 
@@ -29,6 +30,7 @@ struct controller {
 	struct actions actions;
 	struct access access;
 	struct history *history;
+	struct outbox *outbox;
 	struct bus_server *bus;
 	struct http_server *http;
 	uv_timer_t watch;  /* finds silent nodes */

@@ -46,6 +46,8 @@ static const struct config_key keys[] = {
 	 .choices = "auto|none|viewer|operator|admin",
 	 .help = "What a request without a token may do. auto: a viewer's part on a loopback "
 		 "address, else nothing."},
+	{"http.external_url", CONFIG_STRING, AT(external_url), "",
+	 .help = "How people reach this atomd, for the links in notifications; empty: none."},
 	{"store.path", CONFIG_STRING, AT(store_path), "/var/lib/atom/atom.db",
 	 .help = "The SQLite file of history, alarms and state."},
 	{"store.retention", CONFIG_DURATION, AT(retention_usec), "14d", 60, 3.2e8,
@@ -85,6 +87,8 @@ static const struct config_key keys[] = {
 		 "on as the old one. 0: never."},
 	{"respond", CONFIG_RECORDS, AT(respond), "", .record = &respond_table,
 	 .help = "Rules for what is done without asking, each announced first. Default: none."},
+	{"notify", CONFIG_RECORDS, AT(notify), "", .record = &settings_notify_table,
+	 .help = "Who is told about alarms, and how (docs/notifications.md)."},
 	{"introspect.enabled", CONFIG_BOOLEAN, AT(introspect), "true",
 	 .help = "Look into the VMs that an alarm names, as far as their nodes allow it."},
 	{"introspect.playbooks", CONFIG_STRING, AT(playbooks_path), "",
@@ -95,8 +99,18 @@ static const struct config_key keys[] = {
 	 .help = "What is logged to stderr."},
 };
 
+static int check(const void *userdata, struct error *err)
+{
+	const struct settings *settings = userdata;
+
+	if (*settings->external_url && !settings_is_url(settings->external_url))
+		return error_set(err, -EINVAL,
+				 "http.external_url must begin with http:// or https://");
+	return settings_notify_check(&settings->notify, err);
+}
+
 const struct config_table settings_table = {"atomd.yaml", sizeof(struct settings), keys,
-					    sizeof(keys) / sizeof(keys[0])};
+					    sizeof(keys) / sizeof(keys[0]), check};
 
 int settings_observation(const struct settings *settings, struct wire_settings *ret_observation,
 			 struct error *err)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "controller/settings_notify.h"
 #include "detect/monitor.h"
 #include "wire/wire.h"
 
@@ -29,7 +30,8 @@ struct settings {
 	int64_t http_port;
 	char *http_certificate, *http_key;
 	char *tokens_path;
-	int anonymous; /* enum anonymous */
+	int anonymous;      /* enum anonymous */
+	char *external_url; /* "": not known */
 	char *store_path;
 	int64_t retention_usec;
 	int64_t interval_usec;
@@ -41,6 +43,7 @@ struct settings {
 	struct config_records groups;
 	int64_t reopen_usec;
 	struct config_records respond; /* of struct respond_rule */
+	struct config_records notify;  /* of struct notify_settings */
 	bool introspect;
 	char *playbooks_path;
 	int64_t sample_usec;
