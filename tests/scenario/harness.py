@@ -37,6 +37,10 @@ def wait_for(condition, seconds, what):
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
+class Skip(Exception):
+    """Raised by a test that cannot run here; says why."""
+
+
 class World:
     """Certificates, one atomd and its nodes. Ends everything it started."""
 
@@ -224,15 +228,17 @@ def main(tests, make_world=World):
     failures = 0
     for number, test in enumerate(tests, 1):
         world = make_world(build)
-        good = False
+        good, skipped = False, ""
         try:
             test(world)
             good = True
+        except Skip as why:
+            good, skipped = True, f" # SKIP {why}"
         except Exception:  # pylint: disable=broad-except # a test may fail in any way
             failures += 1
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}")
         finally:
             world.close(keep=not good)
-        print(f"{'' if good else 'not '}ok {number} - {test.__name__}", flush=True)
+        print(f"{'' if good else 'not '}ok {number} - {test.__name__}{skipped}", flush=True)
     return 1 if failures else 0
