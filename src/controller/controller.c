@@ -22,7 +22,7 @@ static void on_watch(uv_timer_t *timer)
 	actions_follow(controller);
 	access_follow(&controller->access);
 	history_write(controller->history); /* what a full disk has kept back */
-	outbox_follow(controller->outbox, NULL, NULL);
+	announce_follow(controller);
 }
 
 static void on_expiry(uv_timer_t *timer)
@@ -72,6 +72,8 @@ static int open_state(struct controller *controller, struct error *err)
 	if (r == 0)
 		r = outbox_new(&controller->loop, history_store(controller->history),
 			       &controller->settings, &controller->outbox, err);
+	if (r == 0)
+		history_listen(controller->history, announce_hear, &controller->announcements);
 	if (r == 0 &&
 	    (fleet_init(&controller->fleet) < 0 ||
 	     groups_init(&controller->groups, &controller->settings, controller->history) < 0))
@@ -138,6 +140,7 @@ void controller_stop(struct controller *controller, int exit_code)
 	controller->http = http_server_free(controller->http);
 	controller->bus = bus_server_free(controller->bus);
 	history_write(controller->history);
+	announce_tell(controller);
 	controller->outbox = outbox_free(controller->outbox);
 }
 

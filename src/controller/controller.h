@@ -12,6 +12,7 @@
 #include "bus/bus.h"
 #include "controller/access.h"
 #include "controller/action.h"
+#include "controller/announce.h"
 #include "controller/fleet.h"
 #include "controller/group.h"
 #include "controller/history.h"
@@ -29,6 +30,7 @@ struct controller {
 	struct inquiries inquiries;
 	struct actions actions;
 	struct access access;
+	struct announcements announcements;
 	struct history *history;
 	struct outbox *outbox;
 	struct bus_server *bus;

@@ -377,6 +377,7 @@ static int take_frame(struct controller *controller, struct node *node,
 	groups_advance(&controller->groups, &controller->fleet, node);
 	inquiries_follow(controller);
 	history_write(controller->history);
+	announce_tell(controller);
 	return 0;
 }
 
