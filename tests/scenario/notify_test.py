@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.request
 
-from harness import Skip, free_port, main, wait_for
+from harness import Skip, free_port, main, make_trace, wait_for
 
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 HOSTILE = "evil\r\nBcc: all@example.org\u202e"
@@ -287,6 +287,36 @@ def test_command_that_has_no_time_now_is_tried_again(world):
     outbox.end()
 
 
+def burst(row, vm, values):
+    if vm == "vm2" and 120 <= row < 170:
+        values[0] += 60
+        values[2] *= 8
+    return values
+
+
+def test_an_alarm_of_atomd_gets_to_its_receivers(world):
+    if not ALERTMANAGER:
+        raise Skip("prometheus-alertmanager is not installed")
+    hook = Receiver()
+    manager = Alertmanager(world, hook.url)
+    notify = (f"notify:\n  - {{name: am, kind: alertmanager, url: '{manager.url}', resend: 1s}}\n"
+              f"  - {{name: hook, kind: webhook, url: '{hook.url}'}}\n")
+    ours = lambda: [body for body in hook.accepted if body["receiver"] == "hook" and "event" in body["commonAnnotations"]]
+    told = lambda: [body["commonAnnotations"]["event"] for body in ours()]
+    world.start_atomd(extra="introspect: {enabled: false}\nalarm: {reopen: 0}\n" + notify)
+    world.start_node("host-a", make_trace(world.path("trace.csv"), 900, change=burst))
+    wait_for(manager.alerts, 40, "Alertmanager has the alarm")
+    assert manager.alerts()[0]["annotations"]["summary"].startswith("vm2"), manager.alerts()
+    world.post("/api/v1/alarms/1/notes", text="not for receivers")
+    world.post("/api/v1/alarms/1/verdict", verdict="malicious", note="seen")
+    wait_for(lambda: "cleared" in told(), 40, "the end is told")
+    wait_for(lambda: manager.alerts() == [], 10, "and resolves it")
+    assert told()[0] == "opened" and "verdict" in told() and "note" not in told(), told()
+    last = ours()[-1]
+    assert last["status"] == "resolved" and last["alerts"][0]["annotations"]["state"] == "malicious", last
+    hook.close()
+
+
 if __name__ == "__main__":
     sys.exit(main([test_alertmanager_fires_updates_and_resolves,
                    test_alertmanager_hears_of_open_alarms_until_atomd_dies,
@@ -295,4 +325,5 @@ if __name__ == "__main__":
                    test_webhook_over_tls_is_trusted_by_its_authority,
                    test_messages_outlive_a_killed_outbox,
                    test_mail_and_command_get_what_hostile_names_cannot_break,
-                   test_command_that_has_no_time_now_is_tried_again]))
+                   test_command_that_has_no_time_now_is_tried_again,
+                   test_an_alarm_of_atomd_gets_to_its_receivers]))
