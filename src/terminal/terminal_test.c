@@ -27,6 +27,47 @@ static void test_table_aligns_and_escapes(void)
 	check_string(text, "NAME      N\nvm?[2J    7\nä       123\n");
 }
 
+static void test_table_wraps_the_last_column(void)
+{
+	cleanup(table_free) struct table *table = table_new();
+	cleanup(free) char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	table_column(table, "N", TABLE_LEFT);
+	table_column(table, "WHAT", TABLE_LEFT);
+	table_cell(table, "1");
+	table_cell(table, "vm2 goes üp and dowwwn");
+	table_cell(table, "2");
+	table_cell(table, "one-word-that-is-longer-than-the-screen");
+	table_cell(table, "3");
+	table_cell(table, "exactly sixteen");
+	table_cell(table, "4");
+	table_cell(table, "%s", "");
+	table_print_within(table, stream, 1, 20);
+	(void)fclose(stream);
+	check_string(text, " N  WHAT\n"
+			   " 1  vm2 goes üp and\n"
+			   "    dowwwn\n"
+			   " 2  one-word-that-is\n"
+			   "    -longer-than-the\n"
+			   "    -screen\n"
+			   " 3  exactly sixteen\n"
+			   " 4  \n");
+}
+
+static void test_say_escapes_into_a_file(void)
+{
+	cleanup(fclose) FILE *stream = tmpfile();
+	char line[64];
+
+	check(stream != NULL);
+	terminal_say(stream, STYLE_PLAIN, 4, "  %s and more", "a\033[2J\nb");
+	rewind(stream);
+	check(fgets(line, sizeof(line), stream) != NULL);
+	check_string(line, "  a?[2J?b and more\n");
+}
+
 static void test_table_escape_broken_utf8(void)
 {
 	char text[] = "a\xc3(\xe2\x82\xac\xff\x7f";
@@ -68,5 +109,6 @@ static void test_options_mistakes_are_usage(void)
 	check_int(status, EXIT_USAGE);
 }
 
-TEST_MAIN(TEST(test_table_aligns_and_escapes), TEST(test_table_escape_broken_utf8),
+TEST_MAIN(TEST(test_table_aligns_and_escapes), TEST(test_table_wraps_the_last_column),
+	  TEST(test_say_escapes_into_a_file), TEST(test_table_escape_broken_utf8),
 	  TEST(test_options_in_any_order), TEST(test_options_mistakes_are_usage))
