@@ -131,12 +131,12 @@ static int show(const char *name, bool json)
 	if (json)
 		return command_print_json(body);
 	state = json_text(body, "state");
-	printf("group %s is %s%s%s: %lld columns of %zu VMs, %lld of %lld rows in the window\n",
-	       json_text(body, "name"), terminal_style(stdout, style_of(state)), state,
-	       terminal_style(stdout, STYLE_PLAIN), (long long)json_whole(body, "columns"),
-	       json_array_size(json_object_get(body, "vms")),
-	       (long long)json_whole(body, "window_rows"),
-	       (long long)json_whole(body, "window_size"));
+	terminal_say(stdout, style_of(state), 4,
+		     "group %s is %s: %lld columns of %zu VMs, %lld of %lld rows in the window",
+		     json_text(body, "name"), state, (long long)json_whole(body, "columns"),
+		     json_array_size(json_object_get(body, "vms")),
+		     (long long)json_whole(body, "window_rows"),
+		     (long long)json_whole(body, "window_size"));
 	print_sparkline(json_object_get(body, "rows"));
 	print_rows(json_object_get(body, "rows"));
 	return EXIT_OK;

@@ -25,12 +25,16 @@ static const size_t command_count = sizeof(commands) / sizeof(commands[0]);
 
 static void print_help(FILE *stream)
 {
-	(void)fputs("Usage: atom [--server URL] COMMAND [ARGUMENT...]\n\n", stream);
+	(void)fputs("Usage: atom [OPTION...] COMMAND [ARGUMENT...]\n\n", stream);
 	for (size_t i = 0; i < command_count; i++)
 		(void)fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].help);
-	(void)fputs("\natom COMMAND --help tells more. The server is http://127.0.0.1:7480 unless "
-		    "--server "
-		    "or ATOM_SERVER\nnames another. Exit status: 0 done, 1 failed, 2 bad usage.\n",
+	(void)fputs("\n"
+		    "  --server URL       atomd's address; else ATOM_SERVER, else "
+		    "http://127.0.0.1:7480\n"
+		    "  --token-file FILE  who you are; else ATOM_TOKEN, else ~/.config/atom/token\n"
+		    "  --ca FILE          the authority of an https server; else ATOM_CA\n"
+		    "  --version\n\n"
+		    "atom COMMAND --help tells more. Exit status: 0 done, 1 failed, 2 bad usage.\n",
 		    stream);
 }
 
@@ -53,32 +57,66 @@ static int dispatch(int argc, char **argv)
 			     argv[0], nearest(argv[0]));
 }
 
-int main(int argc, char **argv)
+/* Takes the options of all commands out of argv, wherever they stand before "--". Returns what is
+ * left of argc, or -1 where a value is missing (said). */
+static int take_global_options(int argc, char **argv)
 {
-	const char *server = getenv("ATOM_SERVER");
-	int first = 1;
+	const struct {
+		const char *name;
+		const char **target;
+	} options[] = {{"--server", &command_server},
+		       {"--ca", &command_ca},
+		       {"--token-file", &command_token_file}};
+	const size_t count = sizeof(options) / sizeof(options[0]);
+	int kept = 1, i = 1;
 
-	if (server && *server)
-		command_server = server;
-	if (argc > 2 && strcmp(argv[1], "--server") == 0) {
-		command_server = argv[2];
-		first = 3;
-	} else if (argc > 1 && strncmp(argv[1], "--server=", 9) == 0) {
-		command_server = argv[1] + 9;
-		first = 2;
+	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		size_t j = 0, length = strcspn(argv[i], "=");
+
+		while (j < count && (strlen(options[j].name) != length ||
+				     strncmp(options[j].name, argv[i], length) != 0))
+			j++;
+		if (j == count)
+			argv[kept++] = argv[i];
+		else if (argv[i][length] == '=')
+			*options[j].target = argv[i] + length + 1;
+		else if (i + 1 < argc)
+			*options[j].target = argv[++i];
+		else
+			return terminal_fail(-1, "%s needs a value", options[j].name);
 	}
-	if (first >= argc) {
+	for (; i < argc; i++)
+		argv[kept++] = argv[i];
+	argv[kept] = NULL;
+	return kept;
+}
+
+static int run(int argc, char **argv)
+{
+	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[first], "--version") == 0) {
+	if (strcmp(argv[1], "--version") == 0) {
 		puts("atom " ATOM_VERSION);
 		return EXIT_OK;
 	}
-	if (strcmp(argv[first], "help") == 0 || strcmp(argv[first], "--help") == 0 ||
-	    strcmp(argv[first], "-h") == 0) {
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+	    strcmp(argv[1], "-h") == 0) {
 		print_help(stdout);
 		return EXIT_OK;
 	}
-	return dispatch(argc - first, argv + first);
+	return dispatch(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	const char *server = getenv("ATOM_SERVER"), *ca = getenv("ATOM_CA");
+
+	if (server && *server)
+		command_server = server;
+	if (ca && *ca)
+		command_ca = ca;
+	argc = take_global_options(argc, argv);
+	return argc < 0 ? EXIT_USAGE : run(argc, argv);
 }

@@ -120,10 +120,11 @@ static int show_history(const char *path, bool json)
 		return EXIT_FAILED;
 	if (json)
 		return command_print_json(body);
-	printf("%s %s (%s): %lld of %lld samples were sent; known up to %s\n",
-	       json_text(body, "name"), json_text(body, "metric"), json_text(body, "unit"),
-	       (long long)json_whole(body, "values_received"),
-	       (long long)json_whole(body, "samples"), json_text(body, "watermark"));
+	terminal_say(stdout, STYLE_PLAIN, 4,
+		     "%s %s (%s): %lld of %lld samples were sent; known up to %s",
+		     json_text(body, "name"), json_text(body, "metric"), json_text(body, "unit"),
+		     (long long)json_whole(body, "values_received"),
+		     (long long)json_whole(body, "samples"), json_text(body, "watermark"));
 	print_sparkline(points);
 	print_points(points);
 	return EXIT_OK;

@@ -18,20 +18,19 @@ static void print_summary(const json_t *status)
 	bool healthy = json_is_true(json_object_get(store, "healthy"));
 	int64_t alarms = json_whole(status, "alarms_open");
 
-	printf("atomd %s at %s, observing every %g s\n", json_text(status, "version"),
-	       command_server, json_number_value(json_object_get(status, "interval_seconds")));
+	terminal_say(stdout, STYLE_PLAIN, 9, "atomd %s at %s, observing every %g s",
+		     json_text(status, "version"), command_server,
+		     json_number_value(json_object_get(status, "interval_seconds")));
 	printf("values   %lld sent of %lld samples (%.1f %% saved), %lld bytes\n",
 	       (long long)json_whole(status, "values_received"),
 	       (long long)json_whole(status, "samples"),
 	       json_number_value(json_object_get(status, "values_saved_percent")),
 	       (long long)json_whole(status, "bytes_received"));
-	printf("store    %s%s%s%s\n", json_text(store, "path"),
-	       healthy ? "" : terminal_style(stdout, STYLE_RED), healthy ? ", healthy" : ": ",
-	       healthy ? "" : json_text(store, "problem"));
-	if (!healthy)
-		fputs(terminal_style(stdout, STYLE_PLAIN), stdout);
-	printf("alarms   %s%lld open%s\n", alarms ? terminal_style(stdout, STYLE_RED) : "",
-	       (long long)alarms, alarms ? terminal_style(stdout, STYLE_PLAIN) : "");
+	terminal_say(stdout, healthy ? STYLE_PLAIN : STYLE_RED, 9, "store    %s%s%s",
+		     json_text(store, "path"), healthy ? ", healthy" : ": ",
+		     healthy ? "" : json_text(store, "problem"));
+	terminal_say(stdout, alarms ? STYLE_RED : STYLE_PLAIN, 9, "alarms   %lld open",
+		     (long long)alarms);
 }
 
 static void print_nodes(const json_t *nodes)

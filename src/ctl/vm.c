@@ -123,15 +123,16 @@ static int show(const char *name, bool json)
 		return EXIT_FAILED;
 	if (json)
 		return command_print_json(vm);
-	printf("%s  uuid %s\n", json_text(vm, "name"), json_text(vm, "uuid"));
-	printf("instance %s, project %s, node %s, %lld vCPU\n",
-	       *json_text(vm, "instance") ? json_text(vm, "instance") : "-",
-	       *json_text(vm, "project") ? json_text(vm, "project") : "-", json_text(vm, "node"),
-	       (long long)json_whole(vm, "vcpus"));
-	printf("state %s%s, group %s\n", json_text(vm, "state"),
-	       json_is_true(json_object_get(vm, "learning")) ? " (learning)" : "",
-	       *json_text(vm, "group") ? json_text(vm, "group") : "-");
-	printf("values: atom metric %s\n", json_text(vm, "name"));
+	terminal_say(stdout, STYLE_PLAIN, 4, "%s  uuid %s", json_text(vm, "name"),
+		     json_text(vm, "uuid"));
+	terminal_say(stdout, STYLE_PLAIN, 4, "instance %s, project %s, node %s, %lld vCPU",
+		     *json_text(vm, "instance") ? json_text(vm, "instance") : "-",
+		     *json_text(vm, "project") ? json_text(vm, "project") : "-",
+		     json_text(vm, "node"), (long long)json_whole(vm, "vcpus"));
+	terminal_say(stdout, STYLE_PLAIN, 4, "state %s%s, group %s", json_text(vm, "state"),
+		     json_is_true(json_object_get(vm, "learning")) ? " (learning)" : "",
+		     *json_text(vm, "group") ? json_text(vm, "group") : "-");
+	terminal_say(stdout, STYLE_PLAIN, 4, "values: atom metric %s", json_text(vm, "name"));
 	return EXIT_OK;
 }
 
