@@ -15,7 +15,8 @@ static const struct command {
 	{"vm", command_vm, "list the VMs, or show one"},
 	{"metric", command_metric, "values of a VM with their maximum error, and their history"},
 	{"group", command_group, "groups of VMs, their SPE and threshold"},
-	{"alarm", command_alarm, "list alarms, or show one with its evidence"},
+	{"alarm", command_alarm, "list, show, watch alarms; give notes and verdicts"},
+	{"act", command_act, "end a process, contain a flow, pause a VM; what was done"},
 	{"enroll", command_enroll, "make the authority, the controller's and nodes' certificates"},
 	{"track", command_track, "count what tracking would send for the columns of a CSV file"},
 	{"detect", command_detect, "run the monitor over a CSV file"},
@@ -34,7 +35,8 @@ static void print_help(FILE *stream)
 		    "  --token-file FILE  who you are; else ATOM_TOKEN, else ~/.config/atom/token\n"
 		    "  --ca FILE          the authority of an https server; else ATOM_CA\n"
 		    "  --version\n\n"
-		    "atom COMMAND --help tells more. Exit status: 0 done, 1 failed, 2 bad usage.\n",
+		    "atom COMMAND --help tells more. Exit status: 0 done, 1 failed, 2 bad usage, 3 "
+		    "you said no.\n",
 		    stream);
 }
 
