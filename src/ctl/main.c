@@ -17,7 +17,9 @@ static const struct command {
 	{"group", command_group, "groups of VMs, their SPE and threshold"},
 	{"alarm", command_alarm, "list, show, watch alarms; give notes and verdicts"},
 	{"act", command_act, "end a process, contain a flow, pause a VM; what was done"},
+	{"audit", command_audit, "who did what; check that the log is whole"},
 	{"enroll", command_enroll, "make the authority, the controller's and nodes' certificates"},
+	{"token", command_token, "make, list and remove tokens of the API"},
 	{"track", command_track, "count what tracking would send for the columns of a CSV file"},
 	{"detect", command_detect, "run the monitor over a CSV file"},
 };
