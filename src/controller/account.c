@@ -27,8 +27,8 @@
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
-#include "controller/json.h"
-#include "controller/suspect_internal.h"
+#include "base/json.h"
+#include "suspect/suspect_internal.h"
 
 static const double times_as_much = 3, percent_per_byte = 1e-5, percent_per_request = 5e-3,
 		    acknowledged_share = 0.05;

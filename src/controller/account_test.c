@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/test.h"
 #include "controller/fleet.h"
-#include "controller/json.h"
+#include "base/json.h"
 #include "wire/report.h"
 
 DEFINE_CLEANUP(struct report *, report_free)

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/action_internal.h"
-#include "controller/json.h"
+#include "base/json.h"
 #include "wire/report.h"
 
 /* For a node that does not answer: beyond the action's own time; while it is away; before anything

@@ -11,7 +11,7 @@
 #include "base/utf8.h"
 #include "controller/action_internal.h"
 #include "controller/api.h"
-#include "controller/json.h"
+#include "base/json.h"
 #include "wire/report.h"
 
 enum { REPORT_ROWS_SHOWN = 200 };

@@ -9,7 +9,7 @@
 #include "base/test.h"
 #include "controller/action_internal.h"
 #include "controller/api_scope.h"
-#include "controller/json.h"
+#include "base/json.h"
 #include "wire/report.h"
 
 DEFINE_CLEANUP(struct action *, action_free)

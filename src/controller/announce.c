@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "controller/controller.h"
-#include "controller/json.h"
+#include "base/json.h"
 
 /* The alarm's own words and the receivers'; what is not here is told nobody. */
 static const struct {

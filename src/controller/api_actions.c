@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "controller/api.h"
 #include "controller/controller.h"
-#include "controller/json.h"
+#include "base/json.h"
 
 enum {
 	ACTIONS_DEFAULT = 100,

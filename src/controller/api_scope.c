@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "controller/json.h"
+#include "base/json.h"
 
 static bool is_of(const json_t *entry, const char *project)
 {

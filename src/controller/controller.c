@@ -61,6 +61,8 @@ static void start_handles(struct controller *controller)
 
 static int open_state(struct controller *controller, struct error *err)
 {
+	const struct outbox_options outbox = {&controller->settings.notify,
+					      controller->settings.external_url};
 	int r = settings_observation(&controller->settings, &controller->observation, err);
 
 	if (r == 0)
@@ -70,8 +72,8 @@ static int open_state(struct controller *controller, struct error *err)
 	if (r == 0)
 		r = history_new(controller->settings.store_path, &controller->history, err);
 	if (r == 0)
-		r = outbox_new(&controller->loop, history_store(controller->history),
-			       &controller->settings, &controller->outbox, err);
+		r = outbox_new(&controller->loop, history_store(controller->history), &outbox,
+			       &controller->outbox, err);
 	if (r == 0)
 		history_listen(controller->history, announce_hear, &controller->announcements);
 	if (r == 0 &&

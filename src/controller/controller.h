@@ -17,7 +17,7 @@
 #include "controller/group.h"
 #include "controller/history.h"
 #include "controller/inquiry.h"
-#include "controller/outbox.h"
+#include "notify/outbox.h"
 #include "controller/settings.h"
 #include "http/server.h"
 

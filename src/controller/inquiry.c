@@ -13,9 +13,9 @@
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
-#include "controller/json.h"
+#include "base/json.h"
 #include "controller/respond.h"
-#include "controller/suspect.h"
+#include "suspect/suspect.h"
 
 /* The node gives its own program some seconds beyond the budget; then the answer is lost. */
 #define PATIENCE_USEC (10 * USEC_PER_SEC)

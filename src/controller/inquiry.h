@@ -10,7 +10,7 @@
  */
 #include <stdint.h>
 
-#include "controller/playbook.h"
+#include "suspect/playbook.h"
 #include "controller/settings.h"
 #include "wire/wire.h"
 

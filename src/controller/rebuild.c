@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "controller/alarm.h"
 #include "controller/controller.h"
-#include "controller/json.h"
+#include "base/json.h"
 #include "controller/replay.h"
 
 enum { ALARMS_MAX = 10000, ACCEPTED_MAX = 64 /* the newest of a window */ };

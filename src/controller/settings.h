@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "controller/settings_notify.h"
+#include "notify/settings.h"
 #include "detect/monitor.h"
 #include "wire/wire.h"
 

@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "controller/outbox.h"
 #include "controller/settings.h"
+#include "notify/outbox.h"
 #include "store/store.h"
 
 enum { FOLLOW_MSEC = 50, LINE_SIZE = 65536, VMS_MAX = 16 };
@@ -153,8 +153,10 @@ static int start(struct driver *driver, const char *path, struct error *err)
 	if (r == 0)
 		r = store_open(driver->settings.store_path, &driver->store, err);
 	if (r == 0)
-		r = outbox_new(&driver->loop, driver->store, &driver->settings, &driver->outbox,
-			       err);
+		r = outbox_new(&driver->loop, driver->store,
+			       &(struct outbox_options){&driver->settings.notify,
+							driver->settings.external_url},
+			       &driver->outbox, err);
 	if (r < 0)
 		return r;
 	(void)uv_pipe_init(&driver->loop, &driver->input, 0);

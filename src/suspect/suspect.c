@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "controller/json.h"
-#include "controller/suspect_internal.h"
+#include "base/json.h"
+#include "suspect/suspect_internal.h"
 
 enum { SUMMARY_REASONS_MAX = 3 };
 

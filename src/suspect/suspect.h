@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "controller/playbook.h"
+#include "suspect/playbook.h"
 #include "wire/report.h"
 
 enum {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "controller/suspect_internal.h"
+#include "suspect/suspect_internal.h"
 
 enum { PORTS = 65536, TAKEN_LEAST = 20 };
 

@@ -14,24 +14,29 @@
 
 #include "base/error.h"
 #include "notify/notify.h"
+#include "notify/settings.h"
 
 struct outbox;
-struct settings;
 struct store;
 
 /* Beyond these the oldest message of the longest queue is dropped, and the log says so. */
 enum { OUTBOX_MESSAGES_MAX = 10000, OUTBOX_BYTES_MAX = 64 << 20 };
 
-/* Takes up what the store holds. Loop, store and settings are borrowed until it is freed. -ENOMEM,
- * and what reading the store gives. */
-int outbox_new(uv_loop_t *loop, struct store *store, const struct settings *settings,
+struct outbox_options {
+	const struct config_records *receivers; /* of struct notify_settings, checked */
+	const char *external_url;               /* how people reach this atomd; "": not known */
+};
+
+/* Takes up what the store holds. Loop, store and what the options point to are borrowed until it is
+ * freed. -ENOMEM, and what reading the store gives. */
+int outbox_new(uv_loop_t *loop, struct store *store, const struct outbox_options *options,
 	       struct outbox **ret_outbox, struct error *err);
 /* What is on its way is let go of, and sent again by the next atomd. The loop must run until it is
  * idle. */
 struct outbox *outbox_free(struct outbox *outbox);
 
 /* Something has happened to the alarm: queues a message for each receiver that wants to know. The
- * alert is borrowed for the call; its external_url is not looked at, that of the settings is taken.
+ * alert is borrowed for the call; its external_url is not looked at, that of the options is taken.
  * Says nothing of what fails but in the log. */
 void outbox_offer(struct outbox *outbox, const struct notify_alert *alert);
 

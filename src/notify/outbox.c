@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/outbox.h"
+#include "notify/outbox.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "controller/outbox_internal.h"
+#include "notify/outbox_internal.h"
 
 #define LOOK_USEC (5 * USEC_PER_SEC)           /* between looks for alarms that have grown */
 #define OVERFLOW_SAID_USEC (60 * USEC_PER_SEC) /* between lines of the log */
@@ -155,7 +155,7 @@ static struct notify_alert with_url(const struct outbox *outbox, const struct no
 {
 	struct notify_alert complete = *alert;
 
-	complete.external_url = outbox->settings->external_url;
+	complete.external_url = outbox->external_url;
 	return complete;
 }
 
@@ -342,8 +342,8 @@ static int init_recipient(struct outbox *outbox, struct outbox_recipient *recipi
 
 static int init_recipients(struct outbox *outbox, struct error *err)
 {
-	const struct notify_settings *list = outbox->settings->notify.items;
-	size_t count = outbox->settings->notify.count;
+	const struct notify_settings *list = outbox->receivers->items;
+	size_t count = outbox->receivers->count;
 
 	outbox->recipients = calloc(count + 1, sizeof(*outbox->recipients));
 	if (!outbox->recipients)
@@ -355,7 +355,7 @@ static int init_recipients(struct outbox *outbox, struct error *err)
 	return 0;
 }
 
-int outbox_new(uv_loop_t *loop, struct store *store, const struct settings *settings,
+int outbox_new(uv_loop_t *loop, struct store *store, const struct outbox_options *options,
 	       struct outbox **ret_outbox, struct error *err)
 {
 	cleanup(outbox_free) struct outbox *outbox = calloc(1, sizeof(*outbox));
@@ -365,7 +365,8 @@ int outbox_new(uv_loop_t *loop, struct store *store, const struct settings *sett
 		return error_set(err, -ENOMEM, "out of memory");
 	outbox->loop = loop;
 	outbox->store = store;
-	outbox->settings = settings;
+	outbox->receivers = options->receivers;
+	outbox->external_url = options->external_url;
 	(void)getrandom(&outbox->random, sizeof(outbox->random), 0); /* any number but 0 will do */
 	outbox->random |= 1;
 	r = init_recipients(outbox, err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/playbook.h"
+#include "suspect/playbook.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,9 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the outbox's files share. */
-#include "controller/outbox.h"
-#include "controller/outbox_lane.h"
-#include "controller/settings.h"
+#include "notify/outbox.h"
+#include "notify/outbox_lane.h"
 
 enum {
 	OUTBOX_HELD_MAX = 1000, /* alarms that have not reached a receiver's min_level yet */
@@ -29,7 +28,8 @@ struct outbox_recipient {
 struct outbox {
 	uv_loop_t *loop;
 	struct store *store;
-	const struct settings *settings;
+	const struct config_records *receivers; /* of struct notify_settings */
+	const char *external_url;
 	struct outbox_recipient *recipients;
 	size_t count;
 	size_t messages, bytes; /* of all lanes */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "controller/outbox_internal.h"
+#include "notify/outbox_internal.h"
 #include "store/store.h"
 
 static int put(struct outbox *outbox, const struct outbox_recipient *recipient,

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "controller/suspect_internal.h"
+#include "suspect/suspect_internal.h"
 
 /* Bytes that `text` puts at `out`: those of one character of it, `ret_taken` long. */
 static size_t clean_character(struct span text, char out[4], size_t *ret_taken)

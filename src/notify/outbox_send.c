@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "controller/outbox_internal.h"
+#include "notify/outbox_internal.h"
 
 /* 0 to 1; xorshift64, which need not be better than this. */
 static double next_jitter(struct outbox *outbox)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/outbox_lane.h"
+#include "notify/outbox_lane.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "controller/suspect_internal.h"
+#include "suspect/suspect_internal.h"
 
 /* Twice as many as atom-vmi reads; of more, those with the lowest numbers. */
 enum { PROCESSES_MAX = 131072 };

@@ -8,7 +8,7 @@
  */
 #include <stdbool.h>
 
-#include "controller/suspect.h"
+#include "suspect/suspect.h"
 
 enum table {
 	TABLE_PS, /* those that have a row per process come first; the order in which they are asked

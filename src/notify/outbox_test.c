@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/test.h"
-#include "controller/outbox_internal.h"
+#include "notify/outbox_internal.h"
 #include "store/store.h"
 
 enum { PATH_SIZE = 96, TEXT_SIZE = 4096 };
@@ -187,6 +187,23 @@ static void test_lane_lives_with_a_clock_that_is_set_back(void)
 
 /* The outbox */
 
+/* What of atomd.yaml concerns it. */
+struct settings {
+	struct config_records notify;
+};
+
+static const struct config_key settings_keys[] = {
+	{"notify", CONFIG_RECORDS, 0, "", .record = &settings_notify_table, .help = "Receivers."},
+};
+
+static int check_settings(const void *userdata, struct error *err)
+{
+	return settings_notify_check(&((const struct settings *)userdata)->notify, err);
+}
+
+static const struct config_table settings_table = {"atomd.yaml", sizeof(struct settings),
+						   settings_keys, 1, check_settings};
+
 struct world {
 	char folder[32];
 	uv_loop_t loop;
@@ -233,7 +250,9 @@ static int start_outbox(struct world *world, const char *receivers)
 	if (r == 0)
 		r = store_open(path_of(world, "atom.db"), &world->store, &err);
 	if (r == 0)
-		r = outbox_new(&world->loop, world->store, &world->settings, &world->outbox, &err);
+		r = outbox_new(&world->loop, world->store,
+			       &(struct outbox_options){&world->settings.notify, ""},
+			       &world->outbox, &err);
 	if (r < 0)
 		printf("# %s\n", err.text);
 	return r;

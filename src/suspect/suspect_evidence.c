@@ -33,7 +33,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "controller/suspect_internal.h"
+#include "suspect/suspect_internal.h"
 
 static const double weight_least = 0.1, strong_score = 0.5, rate_least = 16384;
 

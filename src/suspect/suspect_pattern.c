@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "controller/suspect_internal.h"
+#include "suspect/suspect_internal.h"
 
 /* From where on something is a pattern. */
 static const double flood_per_second = 50, flood_share = 0.8, mining_percent = 90,

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "controller/json.h"
-#include "controller/suspect_internal.h"
+#include "base/json.h"
+#include "suspect/suspect_internal.h"
 
 enum { NAMES_SIZE = 256, TEXT_SIZE = 1024, NAME_SIZE = 68, NAMED_MAX = 10 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "controller/settings_notify.h"
+#include "notify/settings.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* Alarms that a receiver has not been told of because they have not reached its min_level. */
 #include <string.h>
 
-#include "controller/outbox_internal.h"
+#include "notify/outbox_internal.h"
 
 static size_t position_of(const struct outbox_recipient *recipient, int64_t alarm)
 {
