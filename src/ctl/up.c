@@ -24,21 +24,24 @@
 #include "http/client.h"
 #include "terminal/options.h"
 
-enum { LINE_SIZE = 4096, PATIENCE_SEC = 20, POLL_MSEC = 300, END_PATIENCE_SEC = 10 };
+enum {
+	LINE_SIZE = 4096,
+	PATIENCE_SEC = 20,
+	POLL_MSEC = 300,
+	END_PATIENCE_SEC = 10,
+	TOKEN_SIZE = 128
+};
 
 static const char help[] =
 	"Usage: atom up [--dir DIR] [--hypervisor URI] [--interval DURATION] [--window ROWS]\n"
 	"               [--http-port PORT] [--bus-port PORT] [--log-file FILE]\n"
 	"               [--set atomd.KEY=VALUE]... [--set node.KEY=VALUE]...\n"
-	"Runs atomd and atom-node on this machine until it is ended with Ctrl-C. DIR keeps keys,\n"
-	"configuration and history (default: /var/lib/atom for root, else ~/.local/state/atom); "
-	"what is\n"
-	"there is used as it is, so the other options only count the first time. The hypervisor "
-	"is\n"
-	"qemu:///system unless --hypervisor names another libvirt URI, or qemu: for processes "
-	"without\n"
-	"libvirt, or trace:FILE.csv. atomd --help-config and atom-node --help-config list the "
-	"keys.\n";
+	"Runs atomd and atom-node on this machine until it is ended with Ctrl-C. DIR keeps\n"
+	"keys, a token of the API, configuration and history (default: /var/lib/atom for root,\n"
+	"else ~/.local/state/atom); what is there is used as it is, so the other options only\n"
+	"count the first time. The hypervisor is qemu:///system unless --hypervisor names\n"
+	"another libvirt URI, or qemu: for processes without libvirt, or trace:FILE.csv.\n"
+	"atomd --help-config and atom-node --help-config list the keys.\n";
 
 /* One program that runs for us; its log comes through a pipe. */
 struct child {
@@ -54,6 +57,7 @@ struct up {
 	FILE *log;
 	int signal_fd;
 	char server[128]; /* from atomd's log; "" until it listens */
+	char token[TOKEN_SIZE];
 	bool stop;
 	int status;
 };
@@ -240,14 +244,27 @@ static bool wait_for_server(struct up *up)
 	return up->server[0] && !up->stop;
 }
 
+/* The word in the file; "" where there is none. */
+static void read_token(const char *path, char token[TOKEN_SIZE])
+{
+	FILE *stream = fopen(path, "re");
+
+	if (!stream || !fgets(token, TOKEN_SIZE, stream))
+		token[0] = '\0';
+	token[strcspn(token, "\n")] = '\0';
+	if (stream)
+		(void)fclose(stream);
+}
+
 static bool node_is_connected(const struct up *up)
 {
+	const struct http_client_options options = {.token = up->token};
 	char url[256];
 	json_t *status = NULL;
 	bool connected;
 
 	(void)snprintf(url, sizeof(url), "%s/api/v1/status", up->server);
-	if (http_client_get_json(url, &status, NULL) < 0)
+	if (http_client_request("GET", url, &options, NULL, &status, NULL) < 0)
 		return false;
 	connected = json_whole(status, "nodes_connected") > 0;
 	json_decref(status);
@@ -288,7 +305,7 @@ static void end_children(struct up *up)
 		turn(up, 0);
 }
 
-static void print_guide(const struct up *up, const char *directory)
+static void print_guide(const struct up *up, const struct up_files *files)
 {
 	const char *option = strcmp(up->server, "http://127.0.0.1:7480") == 0 ? "" : " --server ";
 
@@ -296,10 +313,14 @@ static void print_guide(const struct up *up, const char *directory)
 	       "history are in %s. In another terminal:\n"
 	       "  atom%s%s status      what is known, and what tracking saves\n"
 	       "  atom%s%s vm list     the VMs\n"
-	       "  atom%s%s alarm list  alarms\n"
-	       "Ctrl-C ends it.\n",
-	       up->server, up->server, directory, option, *option ? up->server : "", option,
+	       "  atom%s%s alarm list  alarms\n",
+	       up->server, up->server, files->directory, option, *option ? up->server : "", option,
 	       *option ? up->server : "", option, *option ? up->server : "");
+	if (up->token[0])
+		printf("Looking needs no more than that. Verdicts and actions need a token:\n"
+		       "  export ATOM_TOKEN=$(cat '%s')\n",
+		       files->token);
+	puts("Ctrl-C ends it.");
 	(void)fflush(stdout);
 }
 
@@ -327,7 +348,7 @@ static int run(struct up *up, const struct up_files *files)
 			up->status = terminal_fail(EXIT_FAILED, "cannot start atom-node: %s",
 						   strerror(-r));
 		else if (wait_for_node(up))
-			print_guide(up, files->directory);
+			print_guide(up, files);
 		while (r == 0 && up->status == EXIT_OK && !up->stop)
 			turn(up, -1);
 	}
@@ -366,6 +387,7 @@ int command_up(int argc, char **argv)
 		return terminal_fail(EXIT_FAILED, "%s", err.text);
 	if (log_file && !(up.log = fopen(log_file, "ae")))
 		return terminal_fail(EXIT_FAILED, "%s: %s", log_file, strerror(errno));
+	read_token(files.token, up.token);
 	up.signal_fd = open_signals();
 	status = run(&up, &files);
 	if (log_file)

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/tokens.h"
 #include "base/cleanup.h"
 #include "pki/pki.h"
 
@@ -68,6 +70,40 @@ static int make_keys(const char *directory, struct error *err)
 	if (r == 0)
 		r = pki_issue_controller(pki, names, 3, pki, err);
 	return r == 0 ? pki_issue_node(pki, "local", pki, err) : r;
+}
+
+/* The token itself is kept for the person who runs this; atomd gets its hash. */
+static int write_token(const char *path, const char *token, struct error *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	FILE *stream = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!stream)
+		return error_set_errno(err, -errno, "%s", path);
+	(void)fprintf(stream, "%s\n", token);
+	if (fclose(stream) != 0)
+		return error_set_errno(err, -errno, "%s", path);
+	return 0;
+}
+
+/* The token first: were this ended between the two, the next start would make another. */
+static int make_token(const struct up_files *files, const char *tokens_path, struct error *err)
+{
+	struct tokens tokens = {0};
+	char token[TOKENS_TEXT_SIZE];
+	int r;
+
+	if (exists(tokens_path))
+		return 0;
+	r = tokens_make(token, err);
+	if (r == 0)
+		r = write_token(files->token, token, err);
+	if (r == 0)
+		r = tokens_add(&tokens, "local", ACCESS_ADMIN, "", token, err);
+	if (r == 0)
+		r = tokens_save(&tokens, tokens_path, err);
+	tokens_deinit(&tokens);
+	return r;
 }
 
 /* Configuration is put together as nested objects and written as YAML. */
@@ -186,6 +222,17 @@ static int free_port(char text[8], struct error *err)
 	return 0;
 }
 
+/* --set may name tokens that are kept elsewhere; then there are none to make. */
+static int make_wanted_token(const json_t *atomd, const struct up_files *files, struct error *err)
+{
+	const char *wanted =
+		json_string_value(json_object_get(json_object_get(atomd, "http"), "tokens"));
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%.3000s/tokens.yaml", files->directory);
+	return wanted && strcmp(wanted, path) == 0 ? make_token(files, path, err) : 0;
+}
+
 static int write_atomd(const struct up_choices *choices, const struct up_files *files,
 		       const char *bus_port, struct error *err)
 {
@@ -195,6 +242,7 @@ static int write_atomd(const struct up_choices *choices, const struct up_files *
 	put(object, "bus.address", "127.0.0.1");
 	put(object, "bus.port", bus_port);
 	put(object, "http.port", choices->http_port ? choices->http_port : "7480");
+	put_path(object, "http.tokens", files->directory, "tokens.yaml");
 	put_path(object, "tls.ca", files->directory, "pki/ca.crt");
 	put_path(object, "tls.certificate", files->directory, "pki/controller.crt");
 	put_path(object, "tls.key", files->directory, "pki/controller.key");
@@ -204,6 +252,8 @@ static int write_atomd(const struct up_choices *choices, const struct up_files *
 	if (choices->window)
 		put(object, "detect.window_rows", choices->window);
 	r = put_settings(object, "atomd", &choices->settings, err);
+	if (r == 0)
+		r = make_wanted_token(object, files, err);
 	return r < 0 ? r : write_config(files->atomd_config, object, err);
 }
 
@@ -251,7 +301,8 @@ int up_files_prepare(const struct up_choices *choices, struct up_files *ret_file
 	if (r < 0)
 		return r;
 	if (snprintf(files.atomd_config, PATH_MAX, "%s/atomd.yaml", files.directory) >= PATH_MAX ||
-	    snprintf(files.node_config, PATH_MAX, "%s/node.yaml", files.directory) >= PATH_MAX)
+	    snprintf(files.node_config, PATH_MAX, "%s/node.yaml", files.directory) >= PATH_MAX ||
+	    snprintf(files.token, PATH_MAX, "%s/token", files.directory) >= PATH_MAX)
 		return error_set(err, -ENAMETOOLONG, "%.100s...: the path is too long",
 				 files.directory);
 	r = make_keys(files.directory, err);

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `atom up` needs on disk: a folder with keys and the two configuration files, made once and
- * then used as they are.
+ * What `atom up` needs on disk: a folder with keys, an administrator's token of the API and the two
+ * configuration files, made once and then used as they are.
  */
 #include <limits.h>
 
@@ -17,6 +17,7 @@ struct up_choices {
 
 struct up_files {
 	char directory[PATH_MAX], atomd_config[PATH_MAX], node_config[PATH_MAX];
+	char token[PATH_MAX]; /* file of the token (0600); not there where --set names others */
 };
 
 int up_files_prepare(const struct up_choices *choices, struct up_files *ret_files,

@@ -136,15 +136,22 @@ def test_up_runs_and_ends_cleanly(world):
         stderr=subprocess.STDOUT, text=True)
     world.processes.append(process)
     world.http_port = port
+    wait_for(lambda: os.path.exists(world.path("up/tokens.yaml")), 20, "a token")
+    with open(world.path("up/token"), encoding="ascii") as stream:
+        assert os.fstat(stream.fileno()).st_mode & 0o777 == 0o600
+        world.tokens["tester"] = (stream.read().strip(), "admin", "")
     wait_for(lambda: (world.get("/api/v1/status") or {}).get("vms") == 3, 20, "three VMs")
     children = subprocess.run(["pgrep", "-P", str(process.pid)], stdout=subprocess.PIPE, text=True,
                               check=False).stdout.split()
     assert len(children) == 2, children
+    assert world.get("/api/v1/audit")["records"] == [], "the token is an administrator's"
     assert world.kill(process, signal.SIGINT) == 0
     time.sleep(0.1)
     for child in children:
         assert not os.path.exists(f"/proc/{child}"), "a child is left"
-    assert "Ctrl-C ends it" in process.stdout.read()
+    guide = process.stdout.read()
+    assert "Ctrl-C ends it" in guide
+    assert f"export ATOM_TOKEN=$(cat '{world.path('up/token')}')" in guide, guide
 
 
 if __name__ == "__main__":
