@@ -2,6 +2,7 @@
 /* /metrics in Prometheus' text format 0.0.4. */
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,6 +35,43 @@ static void label(FILE *stream, const char *name, const char *value, const char 
 	(void)fprintf(stream, "\"%s", end);
 }
 
+static void print_actions(const struct actions *actions, FILE *stream)
+{
+	simple(stream, "atom_actions_open", "gauge", "Actions that have not ended.",
+	       (double)actions->count);
+	head(stream, "atom_actions_total", "counter", "Actions that ended, since the start.");
+	for (size_t i = ACTION_VETOED; i < ACTION_STATE_COUNT; i++)
+		(void)fprintf(stream, "atom_actions_total{state=\"%s\"} %llu\n",
+			      action_state_name((enum action_state)i),
+			      (unsigned long long)actions->by_state[i]);
+}
+
+static void print_receiver_counts(const struct outbox *outbox, const char *outcome,
+				  size_t offset, FILE *stream)
+{
+	for (size_t i = 0; i < outbox_receiver_count(outbox); i++) {
+		struct outbox_receiver receiver = outbox_receiver(outbox, i);
+		const char *counts = (const char *)&receiver.counts;
+
+		(void)fputs("atom_notifications_total{", stream);
+		label(stream, "receiver", receiver.name, ",");
+		(void)fprintf(stream, "outcome=\"%s\"} %llu\n", outcome,
+			      (unsigned long long)*(const uint64_t *)(counts + offset));
+	}
+}
+
+static void print_receivers(const struct outbox *outbox, FILE *stream)
+{
+	simple(stream, "atom_notifications_waiting", "gauge",
+	       "Messages that have not got to their receiver.",
+	       (double)outbox_counts(outbox).waiting);
+	head(stream, "atom_notifications_total", "counter",
+	     "Messages sent or given up, and attempts that failed.");
+	print_receiver_counts(outbox, "sent", offsetof(struct outbox_counts, sent), stream);
+	print_receiver_counts(outbox, "failed", offsetof(struct outbox_counts, failed), stream);
+	print_receiver_counts(outbox, "dropped", offsetof(struct outbox_counts, dropped), stream);
+}
+
 static void print_totals(const struct controller *controller, FILE *stream)
 {
 	struct totals totals = controller_totals(controller);
@@ -60,6 +98,8 @@ static void print_totals(const struct controller *controller, FILE *stream)
 	       (double)(controller->inquiries.failed + controller->inquiries.refused));
 	simple(stream, "atom_store_errors_total", "counter", "Ticks that could not be written.",
 	       (double)history_failures(controller->history));
+	print_actions(&controller->actions, stream);
+	print_receivers(controller->outbox, stream);
 	head(stream, "atom_series", "gauge", "Series by the state of what is known of them.");
 	for (size_t i = 0; i <= TRACKER_STALE; i++)
 		(void)fprintf(stream, "atom_series{state=\"%s\"} %zu\n",
