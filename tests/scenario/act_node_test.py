@@ -4,15 +4,13 @@
 import json
 import os
 import signal
-import struct
 import sys
 
 from harness import main, wait_for
-from introspect_node_test import Controller, field, start_node
+from introspect_node_test import Controller, start_node
+from peer import (ACT, CONTAIN, DONE, END_PROCESS, FAILED, OUTCOME, PAUSE, PENDING, REFUSED, RELEASE, UNKNOWN, answer_of,
+                  field)
 
-DONE, REFUSED, FAILED, PENDING, UNKNOWN = range(5)
-ACT, OUTCOME = 8, 9
-END_PROCESS, CONTAIN, RELEASE, PAUSE = range(4)
 ALL = "rules: [{controllers: [controller], actions: [end-process, contain, pause, snapshot]}]"
 
 
@@ -27,8 +25,7 @@ class Orderer(Controller):
     def outcome(self, seconds=10):
         """(action, status, reason, report)"""
         answer = self.receive(OUTCOME, seconds)
-        return answer and (struct.unpack("<Q", answer[1][0])[0], answer.get(2, [0])[0],
-                           answer.get(3, [b""])[0].decode(), answer.get(4, [b""])[0])
+        return answer and answer_of(answer)
 
 
 def connect(world):

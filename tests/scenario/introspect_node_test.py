@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """atom-node asked to look into its VMs, by a controller of a few lines and with a script as its atom-vmi."""
-import base64
-import hashlib
 import os
 import re
 import signal
@@ -14,64 +12,15 @@ import sys
 import time
 
 from harness import main, make_trace, wait_for
-
-DONE, REFUSED, FAILED = 0, 1, 2
-HELLO, SETTINGS, EPOCH, INTROSPECT, FINDINGS = 1, 2, 4, 6, 7
-
-
-def varint(number):
-    data = b""
-    while number > 127:
-        data += bytes([number & 127 | 128])
-        number >>= 7
-    return data + bytes([number])
-
-
-def field(number, value):
-    """A field of a Protocol Buffers message: a varint, a fixed64 (an int in a tuple) or bytes."""
-    if isinstance(value, tuple):
-        return varint(number << 3 | 1) + struct.pack("<Q", *value)
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def parse(data):
-    """{number: [value...]} of a message."""
-    fields, at = {}, 0
-
-    def read_varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            value |= (data[at] & 127) << shift
-            shift += 7
-            at += 1
-            if data[at - 1] < 128:
-                return value
-
-    while at < len(data):
-        key = read_varint()
-        if key & 7 == 0:
-            value = read_varint()
-        else:
-            size = 8 if key & 7 == 1 else read_varint()
-            value = data[at:at + size]
-            at += size
-        fields.setdefault(key >> 3, []).append(value)
-    return fields
+from peer import (DONE, EPOCH, FAILED, FINDINGS, HELLO, INTROSPECT, REFUSED, SETTINGS, accept_mark, answer_of, field, frame, parse,
+                  read_frame, read_head, tls)
 
 
 class Controller:
     """Takes one connection at a time; what the node says is read when it is waited for."""
 
     def __init__(self, world):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(world.path("pki/controller.crt"), world.path("pki/controller.key"))
-        context.load_verify_locations(world.path("pki/ca.crt"))
-        context.verify_mode = ssl.CERT_REQUIRED
-        self.context = context
+        self.context = tls(world, "controller", ssl.PROTOCOL_TLS_SERVER)
         self.listener = socket.create_server(("127.0.0.1", world.bus_port))
         self.listener.settimeout(20)
         self.line = self.stream = None
@@ -82,14 +31,10 @@ class Controller:
         self.line = self.context.wrap_socket(self.listener.accept()[0], server_side=True)
         self.line.settimeout(10)
         self.stream = self.line.makefile("rb")
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += self.stream.readline()
-        key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head).group(1)
-        mark = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        key = re.search(rb"(?i)sec-websocket-key: *(\S+)", read_head(self.stream)).group(1)
         self.line.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                           b"Connection: Upgrade\r\nSec-WebSocket-Protocol: atom.v1\r\n"
-                          b"Sec-WebSocket-Accept: " + mark + b"\r\n\r\n")
+                          b"Sec-WebSocket-Accept: " + accept_mark(key) + b"\r\n\r\n")
         self.receive(HELLO)
 
     def settle(self):
@@ -104,25 +49,13 @@ class Controller:
         self.line.close()
 
     def send(self, kind, message):
-        data = field(kind, message)
-        size = bytes([len(data)]) if len(data) < 126 else b"\x7e" + struct.pack(">H", len(data))
-        self.line.sendall(b"\x82" + size + data)
-
-    def read_frame(self):
-        head = self.stream.read(2)
-        size = head[1] & 127
-        if size > 125:
-            size = int.from_bytes(self.stream.read(2 if size == 126 else 8), "big")
-        mask = self.stream.read(4)
-        data = self.stream.read(size)
-        mask = mask * (size // 4 + 1)
-        return bytes(a ^ b for a, b in zip(data, mask))
+        self.line.sendall(frame(2, field(kind, message)))
 
     def receive(self, kind, seconds=10):
         """The next message of that kind, or None; others are passed over."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            envelope = parse(self.read_frame())
+            envelope = parse(read_frame(self.stream)[1])
             if kind in envelope:
                 return parse(envelope[kind][0])
         return None
@@ -135,8 +68,7 @@ class Controller:
     def findings(self, seconds=10):
         """(request, status, reason, report)"""
         answer = self.receive(FINDINGS, seconds)
-        return answer and (struct.unpack("<Q", answer[1][0])[0], answer.get(2, [0])[0],
-                           answer.get(3, [b""])[0].decode(), answer.get(4, [b""])[0])
+        return answer and answer_of(answer)
 
 
 def start_node(world, script=None, policy="rules: []"):
