@@ -25,10 +25,12 @@ FLOOD = {
 
 
 def stand_in(world, **told):
+    """The node's settings of it; may be said anew while one runs."""
     program = world.path("atom-vmi")
-    shutil.copy(os.path.join(HERE, "vmi_stand_in.py"), program)
-    os.chmod(program, 0o755)
-    world.write("atom-vmi.json", json.dumps(told))
+    shutil.copy(os.path.join(HERE, "vmi_stand_in.py"), world.path("new"))
+    os.chmod(world.path("new"), 0o755)
+    os.replace(world.path("new"), program)
+    os.replace(world.write("new.json", json.dumps(told)), world.path("atom-vmi.json"))
     return f"introspect: {{program: {program}}}\n"
 
 
