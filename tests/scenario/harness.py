@@ -110,13 +110,14 @@ track:
         self.atomd = self.start("atomd", config, "atomd.log")
         wait_for(lambda: self.get("/api/v1/status"), 10, "atomd answers")
 
-    def start_node(self, name, trace, speed=1, start="now", certificate=None, extra=""):
+    def start_node(self, name, trace, speed=1, start="now", certificate=None, extra="", port=None):
+        """It connects to atomd, or to another port."""
         certificate = certificate or name
         if not os.path.exists(self.path(f"pki/{certificate}.crt")):
             self.atom("enroll", "node", certificate, "--dir", self.path("pki"))
         config = self.write(f"{name}-{len(self.processes)}.yaml", f"""
 name: {name}
-controller: {{host: 127.0.0.1, port: {self.bus_port}}}
+controller: {{host: 127.0.0.1, port: {port or self.bus_port}}}
 tls: {{ca: {self.path('pki/ca.crt')}, certificate: {self.path(f'pki/{certificate}.crt')},
   key: {self.path(f'pki/{certificate}.key')}}}
 hypervisor: {{uri: 'trace:{trace}', speed: {speed}, start: {start}}}
