@@ -95,6 +95,13 @@ void link_watch(struct controller *controller)
 	}
 }
 
+/* What its connection has swallowed is said again on the next one. */
+static void lose(struct controller *controller, const struct node *node)
+{
+	inquiries_lost(&controller->inquiries, node);
+	actions_lost(&controller->actions, node);
+}
+
 static void on_closed(void *userdata, struct bus_peer *peer)
 {
 	struct controller *controller = userdata;
@@ -104,8 +111,7 @@ static void on_closed(void *userdata, struct bus_peer *peer)
 		return;
 	log_info("node %s has disconnected", node->name);
 	node->peer = NULL;
-	inquiries_lost(&controller->inquiries, node);
-	actions_lost(&controller->actions, node);
+	lose(controller, node);
 	node->bytes += bus_peer_bytes_received(peer);
 	set_state(node, NODE_DISCONNECTED);
 }
@@ -151,10 +157,14 @@ static bool is_unwelcome(const struct bus_peer *peer, const struct wire_hello *h
 	return true;
 }
 
-static void adopt_peer(struct node *node, struct bus_peer *peer, struct wire_hello *hello)
+static void adopt_peer(struct controller *controller, struct node *node, struct bus_peer *peer,
+		       struct wire_hello *hello)
 {
-	if (node->peer)
+	if (node->peer) {
+		/* it may have ended for the node alone */
 		bus_peer_close(node->peer, "replaced by a newer connection of the same node");
+		lose(controller, node);
+	}
 	node->peer = peer;
 	node->instance = hello->instance;
 	node->in_epoch = false;
@@ -182,7 +192,7 @@ static int take_hello(struct controller *controller, struct bus_peer *peer,
 	node = fleet_node(&controller->fleet, hello->node);
 	if (!node)
 		return -ENOMEM;
-	adopt_peer(node, peer, hello);
+	adopt_peer(controller, node, peer, hello);
 	return send_message(peer, &settings);
 }
 

@@ -191,8 +191,28 @@ def test_the_line_is_cut(world):
     done_once(world, number, PIDS[2])
 
 
+def test_only_the_node_knows_that_the_line_is_cut(world):
+    """It comes back while atomd takes the old connection for alive."""
+    proxy = through_proxy(world)
+    tell(world, kill={"gate": "go1"})
+    number = end(world, PIDS[0])
+    called(world, "kill")
+    proxy.cut_near()
+    wait_for(lambda: "trying again" in world.log("host-a.log"), 20, "the node knows")
+    opened(world, "go1")
+    done_once(world, number, PIDS[0])
+
+    tell(world, gate="go2")
+    number = end(world, PIDS[1])
+    called(world, "ps", 2)
+    proxy.cut_near()
+    wait_for(lambda: world.log("host-a.log").count("trying again") == 2, 20, "the node knows")
+    opened(world, "go2")
+    done_once(world, number, PIDS[1])
+
+
 if __name__ == "__main__":
     sys.exit(main([test_controller_is_killed_at_each_step, test_controller_is_killed_before_the_second_look_is_over,
                    test_controller_is_killed_while_the_node_is_away, test_node_is_killed_in_the_middle,
                    test_node_is_killed_before_it_began, test_node_is_killed_in_the_second_look, test_what_is_said_is_lost,
-                   test_the_line_is_cut]))
+                   test_the_line_is_cut, test_only_the_node_knows_that_the_line_is_cut]))
