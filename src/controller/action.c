@@ -61,8 +61,6 @@ static int take_stored(void *userdata, const struct store_action *stored)
 		action_free(action);
 		return 0;
 	}
-	/* what it ended as before its second look is not kept: the look tells */
-	action->outcome = ACTION_DONE;
 	action->give_up_usec =
 		loading->now + (action->state == ACTION_SENT ? AWAY_USEC : UNSENT_USEC);
 	actions->open[actions->count++] = action;

@@ -199,9 +199,11 @@ static json_t *number_or_null(int64_t number)
 json_t *action_describe(const struct action *action)
 {
 	json_t *report = action->report ? json_incref(action->report) : json_null();
+	const char *outcome =
+		action->state == ACTION_VERIFYING ? action_state_name(action->outcome) : NULL;
 
 	return json_pack("{s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:O, s:b, s:s, s:s, s:s, s:o, s:o, "
-			 "s:o, s:o, s:o, s:s?, s:s?, s:o}",
+			 "s:o, s:o, s:o, s:s?, s:s?, s:s?, s:o}",
 			 "id", (json_int_t)action->id, "number", (json_int_t)action->number,
 			 "alarm", number_or_null(action->alarm), "vm", action->name, "uuid",
 			 action->vm, "node", action->node, "kind", wire_act_kind_name(action->kind),
@@ -209,8 +211,8 @@ json_t *action_describe(const struct action *action)
 			 action_state_name(action->state), "by", action->by, "why", action->why,
 			 "made", api_time(action->made_usec), "due", api_time(action->due_usec),
 			 "sent", api_time(action->sent_usec), "ended", api_time(action->ended_usec),
-			 "after", number_or_null(action->after), "reason", action->reason,
-			 "verified", action->verified, "report", report);
+			 "after", number_or_null(action->after), "outcome", outcome, "reason",
+			 action->reason, "verified", action->verified, "report", report);
 }
 
 static int64_t time_in(const json_t *object, const char *key)
@@ -271,6 +273,8 @@ struct action *action_parse(const json_t *described)
 	action->ended_usec = time_in(described, "ended");
 	action->reason = optional_text(described, "reason");
 	action->verified = optional_text(described, "verified");
+	action->outcome = ACTION_DONE;
+	(void)parse_state(text_of(described, "outcome"), &action->outcome); /* while verifying */
 	if (!parse_names(action, described) || !action->number || !action->arguments ||
 	    !parse_state(text_of(described, "state"), &action->state) ||
 	    wire_act_kind_parse(text_of(described, "kind"), &action->kind) < 0)

@@ -52,22 +52,33 @@ static void test_arguments_are_checked(void)
 	check_int(check_text(WIRE_ACT_PAUSE, "{}", false, &err), 0);
 }
 
-static json_t *described(const char *state)
+static json_t *described(const char *state, const char *outcome)
 {
 	return json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:I, s:s}, s:b, s:s, s:s, "
-			 "s:s, s:s, s:n, s:n, s:n, s:n, s:s, s:n, s:{s:[{s:s}]}}",
+			 "s:s, s:s, s:n, s:n, s:n, s:n, s:s?, s:s, s:n, s:{s:[{s:s}]}}",
 			 "id", (json_int_t)3, "number", (json_int_t)1764028800000000, "alarm",
 			 (json_int_t)7, "vm", "vm2", "uuid", uuid, "node", "host-a", "kind",
 			 "end-process", "arguments", "pid", 214, "start_nsec",
 			 (json_int_t)5000000000, "command", "ab", "dry_run", 0, "state", state,
 			 "by", "operator anna", "why", "a flood", "made",
-			 "2026-11-24T10:36:41.123Z", "due", "sent", "ended", "after", "reason",
-			 "so", "verified", "report", "end", "outcome", "dead");
+			 "2026-11-24T10:36:41.123Z", "due", "sent", "ended", "after", "outcome",
+			 outcome, "reason", "so", "verified", "report", "end", "outcome", "dead");
+}
+
+static void test_a_record_keeps_what_a_second_look_is_awaited_with(void)
+{
+	cleanup(json_decref) json_t *before = described("verifying", "pending");
+	cleanup(action_free) struct action *action = action_parse(before);
+	cleanup(json_decref) json_t *after = action ? action_describe(action) : NULL;
+
+	check(action && after);
+	check_int(action->outcome, ACTION_PENDING);
+	check(json_equal(before, after));
 }
 
 static void test_a_record_survives_writing_and_reading(void)
 {
-	cleanup(json_decref) json_t *before = described("sent");
+	cleanup(json_decref) json_t *before = described("sent", NULL);
 	cleanup(action_free) struct action *action = action_parse(before);
 	cleanup(json_decref) json_t *after = action ? action_describe(action) : NULL;
 	cleanup(free) char *told = action ? action_tell(action) : NULL;
@@ -86,7 +97,7 @@ static void test_a_record_survives_writing_and_reading(void)
 
 static void test_a_record_that_makes_no_sense_is_none(void)
 {
-	cleanup(json_decref) json_t *record = described("dancing");
+	cleanup(json_decref) json_t *record = described("dancing", NULL);
 
 	check(!action_parse(record));
 	(void)json_object_set_new(record, "state", json_string("sent"));
@@ -102,7 +113,7 @@ static char *judge(const char *state, uint64_t start_nsec)
 {
 	static const struct report_column columns[] = {
 		{"pid", REPORT_COUNT}, {"state", REPORT_TEXT}, {"start_nsec", REPORT_COUNT}};
-	cleanup(json_decref) json_t *record = described("verifying");
+	cleanup(json_decref) json_t *record = described("verifying", "done");
 	cleanup(action_free) struct action *action = action_parse(record);
 	cleanup(report_free) struct report *report = report_new();
 	cleanup(free) uint8_t *bytes = NULL;
@@ -196,7 +207,9 @@ static void test_a_project_sees_its_own(void)
 	check(!scope_evidence(none, "school"));
 }
 
-TEST_MAIN(TEST(test_arguments_are_checked), TEST(test_a_record_survives_writing_and_reading),
+TEST_MAIN(TEST(test_arguments_are_checked),
+	  TEST(test_a_record_keeps_what_a_second_look_is_awaited_with),
+	  TEST(test_a_record_survives_writing_and_reading),
 	  TEST(test_a_record_that_makes_no_sense_is_none),
 	  TEST(test_a_second_look_tells_what_became_of_it), TEST(test_the_audit_is_a_chain),
 	  TEST(test_a_project_sees_its_own))

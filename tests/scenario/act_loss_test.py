@@ -75,6 +75,15 @@ def test_controller_is_killed_before_the_second_look_is_over(world):
     opened(world, "go1")
     done_once(world, number, PIDS[0])
 
+    tell(world, gate="go2", kill={"exit": 4, "outcome": "armed", "error": "it sleeps"})
+    number = end(world, PIDS[1])
+    in_state(world, number, "verifying")
+    restart(world)
+    opened(world, "go2")
+    pending = ended(world, number)
+    assert pending["state"] == "pending" and "STILL" in pending["verified"], pending
+    assert pending["reason"].endswith("it sleeps"), pending
+
 
 def test_controller_is_killed_while_the_node_is_away(world):
     node = start(world)
