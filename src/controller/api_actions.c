@@ -197,26 +197,63 @@ static int find_vm(struct controller *controller, const struct http_request *req
 	return r;
 }
 
+static int get_flag(const json_t *body, const char *name, bool *ret_flag, struct error *err)
+{
+	const json_t *value = json_object_get(body, name);
+
+	if (value && !json_is_null(value) && !json_is_boolean(value))
+		return error_set(err, -EINVAL, "%s must be true or false", name);
+	*ret_flag = json_is_true(value);
+	return 0;
+}
+
+static int get_why(const json_t *body, const char **ret_why, struct error *err)
+{
+	const json_t *why = json_object_get(body, "why");
+
+	if (why && !json_is_null(why) && !json_is_string(why))
+		return error_set(err, -EINVAL, "why must be a text");
+	*ret_why = text_of(body, "why");
+	if (strlen(*ret_why) > ALARM_NOTE_SIZE_MAX)
+		return error_set(err, -E2BIG, "why has at most %d bytes", ALARM_NOTE_SIZE_MAX);
+	return 0;
+}
+
+static int find_alarm(struct controller *controller, const json_t *body, int64_t *ret_id,
+		      struct error *err)
+{
+	const json_t *alarm = json_object_get(body, "alarm");
+
+	*ret_id = json_integer_value(alarm);
+	if (!alarm || json_is_null(alarm))
+		return 0;
+	if (!json_is_integer(alarm))
+		return error_set(err, -EINVAL, "alarm must be the number of an alarm");
+	if (!groups_find_alarm(&controller->groups, *ret_id))
+		return error_set(err, -EINVAL, "alarm %lld is not open and not the last one",
+				 (long long)*ret_id);
+	return 0;
+}
+
 static int fill_order(struct controller *controller, const struct http_request *request,
 		      struct action_order *order, struct error *err)
 {
 	const json_t *body = http_request_body(request);
-	const char *kind = json_string_value(json_object_get(body, "kind"));
-	const char *why = json_string_value(json_object_get(body, "why"));
+	int r;
 
-	order->alarm = json_integer_value(json_object_get(body, "alarm"));
-	order->dry_run = json_is_true(json_object_get(body, "dry_run"));
-	order->evidence = json_is_true(json_object_get(body, "evidence"));
-	order->why = why ? why : "";
-	if (!kind || wire_act_kind_parse(kind, &order->kind) < 0)
+	if (wire_act_kind_parse(text_of(body, "kind"), &order->kind) < 0)
 		return error_set(err, -EINVAL,
 				 "kind must be end-process, contain, release, pause, resume or "
 				 "snapshot");
-	if (strlen(order->why) > ALARM_NOTE_SIZE_MAX)
-		return error_set(err, -E2BIG, "why has at most %d bytes", ALARM_NOTE_SIZE_MAX);
-	if (order->alarm && !groups_find_alarm(&controller->groups, order->alarm))
-		return error_set(err, -EINVAL, "alarm %lld is not open and not the last one",
-				 (long long)order->alarm);
+	r = get_flag(body, "dry_run", &order->dry_run, err);
+	if (r == 0)
+		r = get_flag(body, "evidence", &order->evidence, err);
+	if (r == 0)
+		r = get_why(body, &order->why, err);
+	if (r == 0)
+		r = find_alarm(controller, body, &order->alarm, err);
+	if (r < 0)
+		return r;
 	return order->kind == WIRE_ACT_RELEASE
 		       ? find_undone(controller, request, order->arguments, order, err)
 		       : find_vm(controller, request, order, err);
