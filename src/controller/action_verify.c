@@ -131,12 +131,24 @@ static char *not_verified(const char *reason)
 	return asprintf(&text, "could not be verified: %s", reason) < 0 ? NULL : text;
 }
 
-char *action_judge_look(const struct action *action, const struct wire_findings *findings)
+static char *judge(const struct action *action, const struct report *report)
 {
 	bool is_end = action->kind == WIRE_ACT_END_PROCESS;
+	long table = report_find_table(report, is_end ? "ps" : "net");
+
+	if (table < 0 || report_table_is_cut(report, (size_t)table))
+		return not_verified("the second look shows not all of it");
+	return is_end ? judge_processes(action, report, table)
+		      : judge_connections(action, report, table);
+}
+
+/* A look may have seen not all, and says why: then what it does not show may be there. */
+char *action_judge_look(const struct action *action, const struct wire_findings *findings)
+{
 	cleanup(report_free) struct report *report = NULL;
+	cleanup(free) char *told = NULL;
 	struct error err = ERROR_INIT;
-	long table;
+	char *text = NULL;
 	int r;
 
 	if (findings->status != WIRE_FINDINGS_DONE)
@@ -144,9 +156,8 @@ char *action_judge_look(const struct action *action, const struct wire_findings 
 	r = report_decode(findings->report, findings->report_size, &report, &err);
 	if (r < 0)
 		return not_verified(error_text(&err, r));
-	table = report_find_table(report, is_end ? "ps" : "net");
-	if (table < 0 || report_table_is_cut(report, (size_t)table))
-		return not_verified("the second look shows not all of it");
-	return is_end ? judge_processes(action, report, table)
-		      : judge_connections(action, report, table);
+	told = judge(action, report);
+	if (!told || !*findings->reason)
+		return keep(told);
+	return asprintf(&text, "%s; but %s", told, findings->reason) < 0 ? NULL : text;
 }
