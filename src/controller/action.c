@@ -151,6 +151,14 @@ static void end_with(struct controller *controller, struct action *action, enum 
 
 /* Ordering */
 
+static struct action *find(const struct actions *actions, int64_t id)
+{
+	for (size_t i = 0; i < actions->count; i++)
+		if (actions->open[i]->id == id)
+			return actions->open[i];
+	return NULL;
+}
+
 static struct action *make(struct actions *actions, const struct action_order *order)
 {
 	struct action *action = calloc(1, sizeof(*action));
@@ -182,11 +190,13 @@ static struct action *make(struct actions *actions, const struct action_order *o
 static int enter(struct controller *controller, struct action *action, struct error *err)
 {
 	struct actions *actions = &controller->actions;
+	struct error cause = ERROR_INIT;
 	int r = action_save(actions, action,
-			    action->state == ACTION_ANNOUNCED ? "announced" : "ordered", err);
+			    action->state == ACTION_ANNOUNCED ? "announced" : "ordered", &cause);
 
 	if (r < 0)
-		return error_prefix(err, r, "what cannot be recorded is not done");
+		return error_set(err, -EROFS, "what cannot be recorded is not done: %s",
+				 error_text(&cause, r));
 	actions->last_id = action->id;
 	actions->last_number = action->number;
 	actions->open[actions->count++] = action;
@@ -243,16 +253,11 @@ int actions_order(struct controller *controller, const struct action_order *orde
 		r = order_evidence(controller, order, &after, err);
 	if (r == 0)
 		r = order_one(controller, order, after, ret_id, err);
+	if (r < 0 && after)
+		end_with(controller, find(&controller->actions, after), ACTION_FAILED,
+			 "what it was for could not be recorded");
 	actions_follow(controller);
 	return r;
-}
-
-static struct action *find(const struct actions *actions, int64_t id)
-{
-	for (size_t i = 0; i < actions->count; i++)
-		if (actions->open[i]->id == id)
-			return actions->open[i];
-	return NULL;
 }
 
 int actions_veto(struct controller *controller, int64_t id, const char *by, struct error *err)

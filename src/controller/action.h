@@ -65,7 +65,8 @@ int actions_init(struct actions *actions, struct store *store, struct error *err
 void actions_deinit(struct actions *actions);
 
 /* Records it and returns its number for people; what follows comes by actions_follow(). -EINVAL: an
- * argument is wrong; -EBUSY: too many; the store's errors: what cannot be recorded is not done. */
+ * argument is wrong; -EBUSY: too many; -EROFS: the store fails, and what cannot be recorded is not
+ * done. */
 int actions_order(struct controller *controller, const struct action_order *order, int64_t *ret_id,
 		  struct error *err);
 

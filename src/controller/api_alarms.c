@@ -248,23 +248,18 @@ int api_alarm_note(void *userdata, struct http_request *request, struct error *e
 	return r < 0 ? r : answer_alarm(controller, request, alarm->id, err);
 }
 
-/* The audit has it before it has an effect. */
-static int audit_verdict(struct controller *controller, const struct alarm *alarm,
-			 const char *verdict, const char *who, const char *note, struct error *err)
+static int write_verdict(struct controller *controller, json_t *record, struct error *err)
 {
 	struct actions *actions = &controller->actions;
 	struct audit before = actions->audit;
 	struct store *store = history_store(controller->history);
 	int r = store_begin_durably(store, err);
 
-	if (r < 0)
+	if (r < 0) {
+		json_decref(record);
 		return r;
-	r = audit_append(&actions->audit,
-			 json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s}", "event", "verdict",
-				   "alarm", (json_int_t)alarm->id, "group", alarm->group->name,
-				   "verdict", verdict, "by", who, "note", note, "summary",
-				   alarm->summary ? alarm->summary : ""),
-			 err);
+	}
+	r = audit_append(&actions->audit, record, err);
 	if (r == 0)
 		r = store_commit(store, err);
 	else
@@ -272,6 +267,22 @@ static int audit_verdict(struct controller *controller, const struct alarm *alar
 	if (r < 0)
 		actions->audit = before;
 	return r;
+}
+
+/* The audit has it before it has an effect. */
+static int audit_verdict(struct controller *controller, const struct alarm *alarm,
+			 const char *verdict, const char *who, const char *note, struct error *err)
+{
+	json_t *record =
+		json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s}", "event", "verdict", "alarm",
+			  (json_int_t)alarm->id, "group", alarm->group->name, "verdict", verdict,
+			  "by", who, "note", note, "summary", alarm->summary ? alarm->summary : "");
+	struct error cause = ERROR_INIT;
+	int r = write_verdict(controller, record, &cause);
+
+	return r < 0 ? error_set(err, -EROFS, "what cannot be recorded is not done: %s",
+				 error_text(&cause, r))
+		     : 0;
 }
 
 static int parse_verdict(const struct http_request *request, enum alarm_state *ret_verdict,

@@ -3,6 +3,7 @@
 """Actions that a person orders: from the alarm to the second look, and all that can speak against one. The real atomd and atom-node;
 the guests are a trace, atom-vmi is stood in for (vmi_stand_in.py). act_loss_test.py: who is killed, and what is lost, when."""
 import os
+import resource
 import sys
 
 from acts import (PIDS, action, actions, audit, audited, called, end, ended, history, in_state, journal, kills, opened, order,
@@ -160,6 +161,24 @@ def test_the_other_kinds(world):
     assert "only a contain action" in refused(world, 400, {"kind": "release", "undoes": paused["id"]})
 
 
+def test_what_cannot_be_recorded_is_not_done(world):
+    """A file size limit stands in for a full disk."""
+    start(world)
+    end_of_wal = os.path.getsize(world.path("atom.db-wal"))
+    _, hard = resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE, (end_of_wal, hard))
+    wait_for(lambda: not world.get("/api/v1/status")["store"]["healthy"], 20, "the store fails")
+    told = refused(world, 503, {"kind": "pause", "vm": "vm2"})
+    assert "what cannot be recorded is not done" in told, told
+    told = refused(world, 503, {"kind": "end-process", "vm": "vm2", "pid": 214, "start_nsec": 5, "evidence": True})
+    assert "what cannot be recorded is not done" in told, told
+    resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    wait_for(lambda: world.get("/api/v1/status")["store"]["healthy"], 20, "the store works again")
+    assert ended(world, order(world, "resume"))["state"] == "done"
+    assert [call.split(" ")[0] for call in calls(world)] == ["resume"], "nothing of the bad time was done"
+    assert [record["event"] for record in audit(world)] == ["ordered", "ended"], audit(world)
+
+
 def test_what_the_journal_cannot_record_is_not_done(world):
     os.mkdir(world.path("host-a.journal"))
     start(world)
@@ -170,4 +189,5 @@ def test_what_the_journal_cannot_record_is_not_done(world):
 
 if __name__ == "__main__":
     sys.exit(main([test_from_the_alarm_to_the_second_look, test_what_is_not_done_is_told, test_the_node_has_its_own_policy,
-                   test_orders_that_make_no_sense, test_evidence_comes_first, test_the_other_kinds, test_what_the_journal_cannot_record_is_not_done]))
+                   test_orders_that_make_no_sense, test_evidence_comes_first, test_the_other_kinds,
+                   test_what_cannot_be_recorded_is_not_done, test_what_the_journal_cannot_record_is_not_done]))
