@@ -20,7 +20,7 @@
 #define UNSENT_USEC (60 * USEC_PER_SEC)
 #define LOOK_USEC (20 * USEC_PER_SEC)
 
-enum { SENT_MAX = 4 /* per node: what it has not begun would only wait there */ };
+enum { SENT_MAX = 2 /* per node, which does as many at once */ };
 
 const char *action_state_name(enum action_state state)
 {
@@ -288,13 +288,22 @@ static void drop_ended(struct actions *actions)
 	}
 }
 
-static bool is_busy(const struct actions *actions, const struct node *node)
+/* Whether the node would let it wait: it is at something else of that VM, or has enough. Time that
+ * runs for the action would run out meanwhile. */
+static bool must_wait(const struct actions *actions, const struct action *action)
 {
 	size_t sent = 0;
 
-	for (size_t i = 0; i < actions->count; i++)
-		sent += actions->open[i]->is_sent && actions->open[i]->state == ACTION_SENT &&
-			strcmp(actions->open[i]->node, node->name) == 0;
+	for (size_t i = 0; i < actions->count; i++) {
+		const struct action *other = actions->open[i];
+
+		if (other == action || !other->is_sent || other->state != ACTION_SENT ||
+		    strcmp(other->node, action->node) != 0)
+			continue;
+		if (vm_uuid_equal(&other->uuid, &action->uuid))
+			return true;
+		sent++;
+	}
 	return sent >= SENT_MAX;
 }
 
@@ -338,22 +347,29 @@ static struct bus_peer *peer_of(const struct controller *controller, const struc
 	return node && node->state == NODE_CONNECTED ? node->peer : NULL;
 }
 
+static void give_up(struct controller *controller, struct action *action)
+{
+	if (action->state == ACTION_ORDERED)
+		end_with(controller, action, ACTION_FAILED,
+			 "its node could not be reached in time: nothing was done");
+	else
+		end_with(controller, action, ACTION_UNKNOWN,
+			 "its node has not said what became of it: look before ordering anew");
+}
+
 static void follow_order(struct controller *controller, struct action *action)
 {
-	const struct node *node = map_find(controller->fleet.nodes, action->node);
 	struct bus_peer *peer = peer_of(controller, action);
+	int64_t now = clock_mono_usec();
 
-	if (clock_mono_usec() > action->give_up_usec) {
-		if (action->state == ACTION_ORDERED)
-			end_with(controller, action, ACTION_FAILED,
-				 "its node could not be reached in time: nothing was done");
-		else
-			end_with(controller, action, ACTION_UNKNOWN,
-				 "its node has not said what became of it: look before ordering "
-				 "anew");
+	if (peer && !action->is_sent && must_wait(&controller->actions, action)) {
+		if (action->give_up_usec < now + UNSENT_USEC)
+			action->give_up_usec = now + UNSENT_USEC;
 		return;
 	}
-	if (peer && !action->is_sent && !is_busy(&controller->actions, node))
+	if (now > action->give_up_usec)
+		give_up(controller, action);
+	else if (peer && !action->is_sent)
 		send_action(controller, action, peer);
 }
 

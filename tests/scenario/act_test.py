@@ -161,6 +161,17 @@ def test_the_other_kinds(world):
     assert "only a contain action" in refused(world, 400, {"kind": "release", "undoes": paused["id"]})
 
 
+def test_one_vm_at_a_time(world):
+    start(world, snapshot={"gate": "go"})
+    first = order(world, "snapshot")
+    called(world, "snapshot")
+    second, other = order(world, "pause"), order(world, "pause", "vm3")
+    assert ended(world, other)["state"] == "done", "another VM does not wait"
+    assert action(world, second)["state"] == "ordered", "its time does not run while the node is at something else"
+    opened(world, "go")
+    assert ended(world, first)["state"] == "done" and ended(world, second)["state"] == "done"
+
+
 def test_what_cannot_be_recorded_is_not_done(world):
     """A file size limit stands in for a full disk."""
     start(world)
@@ -189,5 +200,5 @@ def test_what_the_journal_cannot_record_is_not_done(world):
 
 if __name__ == "__main__":
     sys.exit(main([test_from_the_alarm_to_the_second_look, test_what_is_not_done_is_told, test_the_node_has_its_own_policy,
-                   test_orders_that_make_no_sense, test_evidence_comes_first, test_the_other_kinds,
+                   test_orders_that_make_no_sense, test_evidence_comes_first, test_the_other_kinds, test_one_vm_at_a_time,
                    test_what_cannot_be_recorded_is_not_done, test_what_the_journal_cannot_record_is_not_done]))
