@@ -98,11 +98,13 @@ def masked(data, mask):
 
 def frame(opcode, data, mask=b""):
     """A frame with a masking key, which a client's must have."""
-    size = bytes([len(data) | (128 if mask else 0)])
+    is_masked = 128 if mask else 0
     if len(data) > 65535:
-        size = bytes([127 | (128 if mask else 0)]) + struct.pack(">Q", len(data))
+        size = struct.pack(">BQ", 127 | is_masked, len(data))
     elif len(data) > 125:
-        size = bytes([126 | (128 if mask else 0)]) + struct.pack(">H", len(data))
+        size = struct.pack(">BH", 126 | is_masked, len(data))
+    else:
+        size = bytes([len(data) | is_masked])
     return bytes([128 | opcode]) + size + mask + (masked(data, mask) if mask else data)
 
 
@@ -128,6 +130,29 @@ def tls(world, name, purpose):
     return context
 
 
+class Stream:
+    """Reads a socket, and never more than is asked for: what is not read shows in select() and pending()."""
+
+    def __init__(self, line):
+        self.line = line
+
+    def read(self, size):
+        """Shorter only at the end of the connection."""
+        data = b""
+        while len(data) < size:
+            more = self.line.recv(size - len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def readline(self):
+        line = self.read(1)
+        while line and not line.endswith(b"\n"):
+            line += self.read(1)
+        return line
+
+
 # A node that says what a test wants
 
 
@@ -142,13 +167,13 @@ class Node:
         context = tls(world, name, ssl.PROTOCOL_TLS_CLIENT)
         raw = socket.create_connection(("127.0.0.1", world.bus_port), 10)
         self.line = context.wrap_socket(raw, server_hostname="127.0.0.1")
-        self.stream = self.line.makefile("rb")
+        self.stream = Stream(self.line)
         self.name, self.vms, self.values, self.pace = name, vms, values, pace
         self.uuids = {vm: uuid.uuid5(uuid.NAMESPACE_DNS, f"{vm}.{name}") for vm in vms}
         self.order = sorted(vms, key=lambda vm: self.uuids[vm].bytes)
         self.row, self.due = 0, None
         self.inbox, self.outbox = queue.Queue(), queue.Queue()
-        self.ended, self.farewell = False, ""
+        self.ended, self.is_closing, self.farewell = False, False, ""
         self.greet(world.bus_port)
         self.settings = parse(parse(read_frame(self.stream)[1])[SETTINGS][0])
         self.interval_usec = self.settings[1][0]
@@ -208,29 +233,38 @@ class Node:
     def run(self):
         """The only one who uses the socket from then on."""
         try:
-            while not self.ended:
+            while not self.ended and not self.is_closing:
                 while not self.outbox.empty():
                     self.say(*self.outbox.get())
                 if self.due and time.monotonic() >= self.due:
                     self.tell_row()
                 self.ended = self.is_readable() and not self.read()
-        except (OSError, ValueError):
-            self.ended = True  # from the other side, or by close()
+        except OSError:
+            pass  # it is over
+        self.ended = True
+        self.line.close()
 
     def close(self):
-        self.line.close()
+        self.is_closing = True
         self.thread.join(10)
 
+    def next(self, seconds=20):
+        """(kind, message) of what comes next; None where nothing does in time."""
+        try:
+            envelope = self.inbox.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        kind = next(iter(envelope))
+        return kind, parse(envelope[kind][0])
+
     def receive(self, kind, seconds=20):
-        """The next message of that kind, parsed; others are passed over. Fails where there is none in time."""
+        """The next message of that kind; others are passed over. Fails where there is none in time."""
         end = time.monotonic() + seconds
         while True:
-            try:
-                envelope = self.inbox.get(timeout=max(0.001, end - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"{self.name} was told no message {kind} within {seconds} s") from None
-            if kind in envelope:
-                return parse(envelope[kind][0])
+            told = self.next(max(0.001, end - time.monotonic()))
+            assert told, f"{self.name} was told no message {kind} within {seconds} s"
+            if told[0] == kind:
+                return told[1]
 
     def findings(self, request, tables=None, status=DONE, reason=""):
         self.outbox.put((FINDINGS, field(1, (request,)) + field(2, status) + field(3, reason.encode()) + field(4, report(tables or {}))))
