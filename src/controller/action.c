@@ -8,9 +8,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "controller/action_internal.h"
-#include "base/json.h"
 #include "wire/report.h"
 
 /* For a node that does not answer: beyond the action's own time; while it is away; before anything
@@ -515,21 +515,32 @@ static void take_report(struct action *action, const struct wire_outcome *outcom
 	report_free(report);
 }
 
+/* Why, as who did it says in its report, where it does; else as the node says. */
+static const char *reason_of(const struct action *action, const struct wire_outcome *outcome)
+{
+	const json_t *end = json_array_get(json_object_get(action->report, "end"), 0);
+	const char *told = text_of(end, "reason");
+
+	return *told ? told : outcome->reason;
+}
+
 static void take_outcome(struct controller *controller, struct action *action,
 			 const struct wire_outcome *outcome)
 {
 	enum action_state state = state_of(outcome->status);
+	const char *reason;
 
 	take_report(action, outcome);
+	reason = reason_of(action, outcome);
 	if (state != ACTION_REFUSED && state != ACTION_FAILED && action_is_verifiable(action)) {
-		set_reason(action, outcome->reason);
+		set_reason(action, reason);
 		action->state = ACTION_VERIFYING;
 		action->outcome = state;
 		action->give_up_usec = clock_mono_usec() + LOOK_USEC;
 		save_step(controller, action, "answered");
-		note_step(controller, action, action_state_name(state), outcome->reason);
+		note_step(controller, action, action_state_name(state), reason);
 	} else {
-		end_with(controller, action, state, outcome->reason);
+		end_with(controller, action, state, reason);
 	}
 	actions_follow(controller);
 }
@@ -569,7 +580,7 @@ int actions_take_look(struct controller *controller, const struct node *node,
 			continue;
 		if (strcmp(action->node, node->name) != 0)
 			return error_set(err, -EPROTO, "the node answers for a VM of another node");
-		told = action_judge_look(action, findings);
+		told = action_judge_look(action, findings, &action->effect);
 		end_verified(controller, action, told ? told : "could not be verified");
 		drop_ended(actions);
 		return 1;

@@ -6,6 +6,8 @@
 
 struct report;
 
+enum action_effect { EFFECT_UNKNOWN, EFFECT_SEEN, EFFECT_NOT_SEEN };
+
 struct action {
 	int64_t id;
 	uint64_t number; /* on the wire */
@@ -22,6 +24,7 @@ struct action {
 	int64_t made_usec, due_usec, sent_usec, ended_usec; /* wall clock, 0: not yet */
 	int64_t after;                                      /* the action that it waits for */
 	char *reason, *verified;                            /* NULL: nothing to say */
+	enum action_effect effect;                          /* as the second look showed it */
 	json_t *report;                                     /* NULL: none */
 
 	/* Of this life; times are monotonic. */
@@ -59,5 +62,6 @@ int64_t action_whole(const struct action *action, const char *argument);    /* 0
 /* Whether a second look can tell what became of it. */
 bool action_is_verifiable(const struct action *action);
 int action_send_look(struct action *action, struct inquiries *inquiries, struct bus_peer *peer);
-/* What a second look tells, a sentence. Owned. */
-char *action_judge_look(const struct action *action, const struct wire_findings *findings);
+/* What a second look tells, a sentence, and whether it shows the effect. Owned. */
+char *action_judge_look(const struct action *action, const struct wire_findings *findings,
+			enum action_effect *ret_effect);

@@ -8,10 +8,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "controller/action_internal.h"
 #include "controller/api.h"
-#include "base/json.h"
 #include "wire/report.h"
 
 enum { REPORT_ROWS_SHOWN = 200 };
@@ -196,6 +196,18 @@ static json_t *number_or_null(int64_t number)
 	return number ? json_integer(number) : json_null();
 }
 
+static json_t *describe_effect(enum action_effect effect)
+{
+	return effect == EFFECT_UNKNOWN ? json_null() : json_boolean(effect == EFFECT_SEEN);
+}
+
+static enum action_effect parse_effect(const json_t *effect)
+{
+	if (!json_is_boolean(effect))
+		return EFFECT_UNKNOWN;
+	return json_is_true(effect) ? EFFECT_SEEN : EFFECT_NOT_SEEN;
+}
+
 json_t *action_describe(const struct action *action)
 {
 	json_t *report = action->report ? json_incref(action->report) : json_null();
@@ -203,7 +215,7 @@ json_t *action_describe(const struct action *action)
 		action->state == ACTION_VERIFYING ? action_state_name(action->outcome) : NULL;
 
 	return json_pack("{s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:O, s:b, s:s, s:s, s:s, s:o, s:o, "
-			 "s:o, s:o, s:o, s:s?, s:s?, s:s?, s:o}",
+			 "s:o, s:o, s:o, s:s?, s:s?, s:s?, s:o, s:o}",
 			 "id", (json_int_t)action->id, "number", (json_int_t)action->number,
 			 "alarm", number_or_null(action->alarm), "vm", action->name, "uuid",
 			 action->vm, "node", action->node, "kind", wire_act_kind_name(action->kind),
@@ -212,7 +224,8 @@ json_t *action_describe(const struct action *action)
 			 "made", api_time(action->made_usec), "due", api_time(action->due_usec),
 			 "sent", api_time(action->sent_usec), "ended", api_time(action->ended_usec),
 			 "after", number_or_null(action->after), "outcome", outcome, "reason",
-			 action->reason, "verified", action->verified, "report", report);
+			 action->reason, "verified", action->verified, "effective",
+			 describe_effect(action->effect), "report", report);
 }
 
 static int64_t time_in(const json_t *object, const char *key)
@@ -273,6 +286,7 @@ struct action *action_parse(const json_t *described)
 	action->ended_usec = time_in(described, "ended");
 	action->reason = optional_text(described, "reason");
 	action->verified = optional_text(described, "verified");
+	action->effect = parse_effect(json_object_get(described, "effective"));
 	action->outcome = ACTION_DONE;
 	(void)parse_state(text_of(described, "outcome"), &action->outcome); /* while verifying */
 	if (!parse_names(action, described) || !action->number || !action->arguments ||

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/test.h"
 #include "controller/action_internal.h"
 #include "controller/api_scope.h"
-#include "base/json.h"
 #include "wire/report.h"
 
 DEFINE_CLEANUP(struct action *, action_free)
@@ -54,15 +54,15 @@ static void test_arguments_are_checked(void)
 
 static json_t *described(const char *state, const char *outcome)
 {
-	return json_pack("{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:I, s:s}, s:b, s:s, s:s, "
-			 "s:s, s:s, s:n, s:n, s:n, s:n, s:s?, s:s, s:n, s:{s:[{s:s}]}}",
-			 "id", (json_int_t)3, "number", (json_int_t)1764028800000000, "alarm",
-			 (json_int_t)7, "vm", "vm2", "uuid", uuid, "node", "host-a", "kind",
-			 "end-process", "arguments", "pid", 214, "start_nsec",
-			 (json_int_t)5000000000, "command", "ab", "dry_run", 0, "state", state,
-			 "by", "operator anna", "why", "a flood", "made",
-			 "2026-11-24T10:36:41.123Z", "due", "sent", "ended", "after", "outcome",
-			 outcome, "reason", "so", "verified", "report", "end", "outcome", "dead");
+	return json_pack(
+		"{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:I, s:s}, s:b, s:s, s:s, "
+		"s:s, s:s, s:n, s:n, s:n, s:n, s:s?, s:s, s:n, s:n, s:{s:[{s:s}]}}",
+		"id", (json_int_t)3, "number", (json_int_t)1764028800000000, "alarm", (json_int_t)7,
+		"vm", "vm2", "uuid", uuid, "node", "host-a", "kind", "end-process", "arguments",
+		"pid", 214, "start_nsec", (json_int_t)5000000000, "command", "ab", "dry_run", 0,
+		"state", state, "by", "operator anna", "why", "a flood", "made",
+		"2026-11-24T10:36:41.123Z", "due", "sent", "ended", "after", "outcome", outcome,
+		"reason", "so", "verified", "effective", "report", "end", "outcome", "dead");
 }
 
 static void test_a_record_keeps_what_a_second_look_is_awaited_with(void)
@@ -109,7 +109,7 @@ static void test_a_record_that_makes_no_sense_is_none(void)
 }
 
 /* What a second look tells that shows process 214 in that state; NULL: no memory. */
-static char *judge(const char *state, uint64_t start_nsec)
+static char *judge(const char *state, uint64_t start_nsec, enum action_effect *ret_effect)
 {
 	static const struct report_column columns[] = {
 		{"pid", REPORT_COUNT}, {"state", REPORT_TEXT}, {"start_nsec", REPORT_COUNT}};
@@ -126,14 +126,19 @@ static char *judge(const char *state, uint64_t start_nsec)
 	if (!action || report_encode(report, &bytes, &findings.report_size, NULL) < 0)
 		return NULL;
 	findings.report = bytes;
-	return action_judge_look(action, &findings);
+	return action_judge_look(action, &findings, ret_effect);
 }
 
 static void test_a_second_look_tells_what_became_of_it(void)
 {
-	cleanup(free) char *alive = judge("R", 5000000000);
-	cleanup(free) char *zombie = judge("Z", 5000000000);
-	cleanup(free) char *other = judge("R", 6000000000);
+	enum action_effect of_alive, of_zombie, of_other;
+	cleanup(free) char *alive = judge("R", 5000000000, &of_alive);
+	cleanup(free) char *zombie = judge("Z", 5000000000, &of_zombie);
+	cleanup(free) char *other = judge("R", 6000000000, &of_other);
+
+	check_int(of_alive, EFFECT_NOT_SEEN);
+	check_int(of_zombie, EFFECT_SEEN);
+	check_int(of_other, EFFECT_SEEN);
 
 	check_string(alive, "a second look STILL shows process 214");
 	check(strstr(zombie, "dead"));

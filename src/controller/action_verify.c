@@ -68,7 +68,8 @@ static bool is_process(const struct report *report, long table, size_t row, uint
 	return number && start && number->number == pid && start->number == start_nsec;
 }
 
-static char *judge_processes(const struct action *action, const struct report *report, long table)
+static char *judge_processes(const struct action *action, const struct report *report, long table,
+			     enum action_effect *ret_effect)
 {
 	uint64_t pid = (uint64_t)action_whole(action, "pid");
 	uint64_t start_nsec = (uint64_t)action_whole(action, "start_nsec");
@@ -83,6 +84,7 @@ static char *judge_processes(const struct action *action, const struct report *r
 			continue;
 		state = cell_at(report, table, row, "state", REPORT_TEXT);
 		is_dead = state && (*state->text.bytes == 'Z' || *state->text.bytes == 'X');
+		*ret_effect = is_dead ? EFFECT_SEEN : EFFECT_NOT_SEEN;
 		r = asprintf(&text,
 			     is_dead ? "a second look shows process %llu dead; its parent "
 				       "has not taken note of it yet"
@@ -90,6 +92,7 @@ static char *judge_processes(const struct action *action, const struct report *r
 			     (unsigned long long)pid);
 		return r < 0 ? NULL : text;
 	}
+	*ret_effect = EFFECT_SEEN;
 	r = asprintf(&text, "a second look shows no process %llu any more",
 		     (unsigned long long)pid);
 	return r < 0 ? NULL : text;
@@ -104,7 +107,8 @@ static bool is_with(const struct report_cell *remote, const char *peer)
 	return strncmp(text, peer, length) == 0 && strchr("]:", text[length]) && text[length];
 }
 
-static char *judge_connections(const struct action *action, const struct report *report, long table)
+static char *judge_connections(const struct action *action, const struct report *report, long table,
+			       enum action_effect *ret_effect)
 {
 	const char *peer = action_text(action, "peer");
 	size_t established = 0;
@@ -119,6 +123,7 @@ static char *judge_connections(const struct action *action, const struct report 
 		established += state && remote && strcmp(state->text.bytes, "ESTABLISHED") == 0 &&
 			       is_with(remote, peer);
 	}
+	*ret_effect = established ? EFFECT_NOT_SEEN : EFFECT_SEEN;
 	r = asprintf(&text, "a second look shows %zu established connections with %s", established,
 		     peer);
 	return r < 0 ? NULL : text;
@@ -131,19 +136,21 @@ static char *not_verified(const char *reason)
 	return asprintf(&text, "could not be verified: %s", reason) < 0 ? NULL : text;
 }
 
-static char *judge(const struct action *action, const struct report *report)
+static char *judge(const struct action *action, const struct report *report,
+		   enum action_effect *ret_effect)
 {
 	bool is_end = action->kind == WIRE_ACT_END_PROCESS;
 	long table = report_find_table(report, is_end ? "ps" : "net");
 
 	if (table < 0 || report_table_is_cut(report, (size_t)table))
 		return not_verified("the second look shows not all of it");
-	return is_end ? judge_processes(action, report, table)
-		      : judge_connections(action, report, table);
+	return is_end ? judge_processes(action, report, table, ret_effect)
+		      : judge_connections(action, report, table, ret_effect);
 }
 
 /* A look may have seen not all, and says why: then what it does not show may be there. */
-char *action_judge_look(const struct action *action, const struct wire_findings *findings)
+char *action_judge_look(const struct action *action, const struct wire_findings *findings,
+			enum action_effect *ret_effect)
 {
 	cleanup(report_free) struct report *report = NULL;
 	cleanup(free) char *told = NULL;
@@ -151,13 +158,16 @@ char *action_judge_look(const struct action *action, const struct wire_findings 
 	char *text = NULL;
 	int r;
 
+	*ret_effect = EFFECT_UNKNOWN;
 	if (findings->status != WIRE_FINDINGS_DONE)
 		return not_verified(findings->reason);
 	r = report_decode(findings->report, findings->report_size, &report, &err);
 	if (r < 0)
 		return not_verified(error_text(&err, r));
-	told = judge(action, report);
+	told = judge(action, report, ret_effect);
 	if (!told || !*findings->reason)
 		return keep(told);
+	if (*ret_effect == EFFECT_SEEN)
+		*ret_effect = EFFECT_UNKNOWN;
 	return asprintf(&text, "%s; but %s", told, findings->reason) < 0 ? NULL : text;
 }

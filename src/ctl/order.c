@@ -252,7 +252,8 @@ static int carry_out(struct order_plan *plan, bool rehearsed)
 			follow(order);
 		if (order->end && !plan->json)
 			show_end(order);
-		if (!order->end || !action_is_done(order->end))
+		if (!order->end || !action_is_done(order->end) ||
+		    json_is_false(json_object_get(order->end, "effective")))
 			status = EXIT_FAILED;
 	}
 	return status;
