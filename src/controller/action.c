@@ -342,9 +342,7 @@ static void send_action(struct controller *controller, struct action *action, st
 
 static struct bus_peer *peer_of(const struct controller *controller, const struct action *action)
 {
-	const struct node *node = map_find(controller->fleet.nodes, action->node);
-
-	return node && node->state == NODE_CONNECTED ? node->peer : NULL;
+	return fleet_peer(map_find(controller->fleet.nodes, action->node));
 }
 
 static void give_up(struct controller *controller, struct action *action)

@@ -202,6 +202,11 @@ struct series *fleet_series(const struct node *node, size_t position, struct vm 
 	return &vm->series[metric];
 }
 
+struct bus_peer *fleet_peer(const struct node *node)
+{
+	return node && node->state == NODE_CONNECTED && node->in_epoch ? node->peer : NULL;
+}
+
 const char *fleet_node_state_name(enum node_state state)
 {
 	static const char *const names[] = {

@@ -94,4 +94,8 @@ struct series *fleet_series(const struct node *node, size_t position, struct vm 
 			    enum metric *ret_metric);
 size_t fleet_series_count(const struct node *node);
 
+/* Whom to ask about the node's VMs. NULL: it is away, silent, or has not told yet which it has; one
+ * that has just begun would know none. `node` may be NULL. */
+struct bus_peer *fleet_peer(const struct node *node);
+
 const char *fleet_node_state_name(enum node_state state);

@@ -617,12 +617,12 @@ static bool is_busy(const struct inquiries *inquiries, const struct node *node)
 static bool attend(struct controller *controller, struct inquiry *inquiry)
 {
 	const struct node *node = map_find(controller->fleet.nodes, inquiry->node);
+	struct bus_peer *peer = fleet_peer(node);
 
 	if (clock_mono_usec() > inquiry->give_up_usec)
 		return false;
-	if (node && node->peer && node->state == NODE_CONNECTED && !inquiry->is_sent &&
-	    !is_busy(&controller->inquiries, node))
-		(void)send_inquiry(inquiry, &controller->settings, node->peer); /* or later */
+	if (peer && !inquiry->is_sent && !is_busy(&controller->inquiries, node))
+		(void)send_inquiry(inquiry, &controller->settings, peer); /* or later */
 	return true;
 }
 

@@ -33,7 +33,7 @@ def start(world, *vms):
 
 
 def liar(world):
-    return Node(world, "host-b", {"evil": ""}, flood_of())
+    return Node(world, "host-b", {"evil": ""}, flood_of(), pace=0.1)
 
 
 def is_shut_out(world, node):
@@ -123,6 +123,22 @@ def test_answers_that_nobody_asked_for(world):
     assert ended(world, number)["state"] == "refused" and not honest.ended
 
 
+def test_nothing_is_asked_before_the_vms_are_told(world):
+    """A node that has just begun would answer that it has no such VM."""
+    honest = start(world, "vm2")
+    honest.receive(INTROSPECT, 40)
+    honest.close()
+    wait_for(lambda: world.node("host-a")["state"] == "disconnected", 20, "it is away")
+    number = end(world)
+    again = Node(world, "host-a", {"vm1": "", "vm2": ""}, flood_of("vm2", row=0), tells=False,
+                 time_usec=honest.watermark)
+    assert again.next(1) is None, "it would be too early"
+    assert action(world, number)["state"] == "ordered", action(world, number)
+    again.begin()
+    kinds = {again.next()[0] for _ in range(2)}
+    assert kinds == {ACT, INTROSPECT}, kinds
+
+
 if __name__ == "__main__":
     sys.exit(main([test_findings_about_a_vm_of_another_node, test_outcome_of_an_action_at_another_node, test_the_first_answer_counts,
-                   test_answers_that_nobody_asked_for]))
+                   test_answers_that_nobody_asked_for, test_nothing_is_asked_before_the_vms_are_told]))

@@ -159,9 +159,10 @@ class Stream:
 class Node:
     """Connects, and then observes its VMs, {name: project}, on a thread of its own: a row each `pace` seconds with what `values` gives
     for (row, VM), a number per metric of the paper. What atomd says waits in receive(). When the connection is over `ended` is true,
-    and `farewell` what was said of the reason. Without `tells` it says no more than HELLO until begin()."""
+    and `farewell` what was said of the reason. Without `tells` it says no more than HELLO until begin(). Its time runs ahead of the
+    clock where `pace` is shorter than the interval: one that comes back must begin no earlier, at `time_usec`."""
 
-    def __init__(self, world, name, vms, values, pace=0.02, tells=True):
+    def __init__(self, world, name, vms, values, pace=0.02, tells=True, time_usec=0):
         if not os.path.exists(world.path(f"pki/{name}.crt")):
             world.atom("enroll", "node", name, "--dir", world.path("pki"))
         context = tls(world, name, ssl.PROTOCOL_TLS_CLIENT)
@@ -171,7 +172,7 @@ class Node:
         self.name, self.vms, self.values, self.pace = name, vms, values, pace
         self.uuids = {vm: uuid.uuid5(uuid.NAMESPACE_DNS, f"{vm}.{name}") for vm in vms}
         self.order = sorted(vms, key=lambda vm: self.uuids[vm].bytes)
-        self.row, self.due = 0, None
+        self.row, self.due, self.watermark = 0, None, time_usec
         self.inbox, self.outbox = queue.Queue(), queue.Queue()
         self.ended, self.is_closing, self.farewell = False, False, ""
         self.greet(world.bus_port)
@@ -195,7 +196,8 @@ class Node:
         """Says by an epoch what it observes, and then observes it."""
         metrics, deltas = self.settings[2][0], self.settings[3][0]
         assert metrics == 2 ** len(METRICS) - 1, self.settings
-        self.epoch = self.watermark = int(time.time() * 1000000)
+        self.epoch = int(time.time() * 1000000)
+        self.watermark = max(self.watermark, self.epoch)
         self.outbox.put((EPOCH, field(1, (self.epoch,)) + field(2, self.interval_usec) + field(3, metrics) +
                          b"".join(field(4, field(1, self.uuids[vm].bytes) + field(2, vm.encode()) + field(4, self.vms[vm].encode()) +
                                         field(5, 1)) for vm in self.order) + field(5, deltas * len(self.order))))
