@@ -117,7 +117,7 @@ static char *judge(const char *state, uint64_t start_nsec, enum action_effect *r
 	cleanup(action_free) struct action *action = action_parse(record);
 	cleanup(report_free) struct report *report = report_new();
 	cleanup(free) uint8_t *bytes = NULL;
-	struct wire_findings findings = {.status = WIRE_FINDINGS_DONE};
+	struct wire_findings findings = {.status = WIRE_FINDINGS_DONE, .reason = ""};
 
 	report_table(report, "ps", columns, 3, true);
 	report_number(report, 214);
