@@ -24,10 +24,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
-#include "base/json.h"
 #include "suspect/suspect_internal.h"
 
 static const double times_as_much = 3, percent_per_byte = 1e-5, percent_per_request = 5e-3,

@@ -4,9 +4,9 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/test.h"
 #include "controller/fleet.h"
-#include "base/json.h"
 #include "wire/report.h"
 
 DEFINE_CLEANUP(struct report *, report_free)

@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "controller/controller.h"
 #include "base/json.h"
+#include "controller/controller.h"
 
 /* The alarm's own words and the receivers'; what is not here is told nobody. */
 static const struct {

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "controller/api.h"
 #include "controller/controller.h"
-#include "base/json.h"
 
 enum {
 	ACTIONS_DEFAULT = 100,

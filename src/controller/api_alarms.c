@@ -7,10 +7,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "controller/api.h"
 #include "controller/api_scope.h"
 #include "controller/controller.h"
-#include "base/json.h"
 #include "controller/replay.h"
 
 enum { ALARMS_DEFAULT = 100, ALARMS_MAX = 10000, EVENTS_DEFAULT = 20, EVENTS_MAX = 10000 };

@@ -17,9 +17,9 @@
 #include "controller/group.h"
 #include "controller/history.h"
 #include "controller/inquiry.h"
-#include "notify/outbox.h"
 #include "controller/settings.h"
 #include "http/server.h"
+#include "notify/outbox.h"
 
 struct controller {
 	struct settings settings;

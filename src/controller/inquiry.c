@@ -8,12 +8,12 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "controller/account.h"
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
-#include "base/json.h"
 #include "controller/respond.h"
 #include "suspect/suspect.h"
 

@@ -10,8 +10,8 @@
  */
 #include <stdint.h>
 
-#include "suspect/playbook.h"
 #include "controller/settings.h"
+#include "suspect/playbook.h"
 #include "wire/wire.h"
 
 enum { INQUIRIES_MAX = 64, INQUIRY_VMS_MAX = 16 /* of one alarm */ };

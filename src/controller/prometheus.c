@@ -46,8 +46,8 @@ static void print_actions(const struct actions *actions, FILE *stream)
 			      (unsigned long long)actions->by_state[i]);
 }
 
-static void print_receiver_counts(const struct outbox *outbox, const char *outcome,
-				  size_t offset, FILE *stream)
+static void print_receiver_counts(const struct outbox *outbox, const char *outcome, size_t offset,
+				  FILE *stream)
 {
 	for (size_t i = 0; i < outbox_receiver_count(outbox); i++) {
 		struct outbox_receiver receiver = outbox_receiver(outbox, i);

@@ -9,10 +9,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "controller/alarm.h"
 #include "controller/controller.h"
-#include "base/json.h"
 #include "controller/replay.h"
 
 enum { ALARMS_MAX = 10000, ACCEPTED_MAX = 64 /* the newest of a window */ };

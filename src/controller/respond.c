@@ -7,9 +7,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "controller/controller.h"
-#include "base/json.h"
 
 #define HOUR_USEC (3600 * USEC_PER_SEC)
 #define AT(member) offsetof(struct respond_rule, member)

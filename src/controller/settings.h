@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "notify/settings.h"
 #include "detect/monitor.h"
+#include "notify/settings.h"
 #include "wire/wire.h"
 
 /* One entry of `groups`: which VMs belong together. Empty: any. */
