@@ -122,6 +122,7 @@ static void save_step(struct controller *controller, struct action *action, cons
 	struct error err = ERROR_INIT;
 
 	action->is_unsaved = action_save(&controller->actions, action, event, &err) < 0;
+	action->unsaved = event;
 	if (action->is_unsaved)
 		log_error("action %lld cannot be recorded now: %s", (long long)action->id,
 			  err.text);
@@ -271,7 +272,11 @@ int actions_veto(struct controller *controller, int64_t id, const char *by, stru
 				 "action %lld is not in its grace time", (long long)id);
 	(void)snprintf(reason, sizeof(reason), "vetoed by %s", by);
 	end_with(controller, action, ACTION_VETOED, reason);
-	return 0;
+	return action->is_unsaved
+		       ? error_set(err, -EROFS,
+				   "it is vetoed, but this cannot be recorded yet: as long as the "
+				   "store fails do not restart atomd")
+		       : 0;
 }
 
 /* Following */
@@ -438,7 +443,7 @@ static void follow_verifying(struct controller *controller, struct action *actio
 static void follow(struct controller *controller, struct action *action)
 {
 	if (action->is_unsaved) {
-		save_step(controller, action, has_ended(action) ? "ended" : NULL);
+		save_step(controller, action, action->unsaved);
 		return;
 	}
 	switch (action->state) {

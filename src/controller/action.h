@@ -70,7 +70,7 @@ void actions_deinit(struct actions *actions);
 int actions_order(struct controller *controller, const struct action_order *order, int64_t *ret_id,
 		  struct error *err);
 
-/* -ENOENT, -EALREADY: it is not in its grace time. */
+/* -ENOENT, -EALREADY: it is not in its grace time. -EROFS: it is vetoed, and not recorded yet. */
 int actions_veto(struct controller *controller, int64_t id, const char *by, struct error *err);
 
 /* Sends what is due, verifies, gives up. To be called now and then. */

@@ -29,6 +29,7 @@ struct action {
 
 	/* Of this life; times are monotonic. */
 	bool is_sent, is_unsaved;
+	const char *unsaved; /* what the audit will say of it; NULL nothing */
 	int64_t give_up_usec;
 	uint64_t look; /* the request of the second look, 0: not asked */
 	bool look_is_sent;

@@ -3,11 +3,10 @@
 """Actions that a person orders: from the alarm to the second look, and all that can speak against one. The real atomd and atom-node;
 the guests are a trace, atom-vmi is stood in for (vmi_stand_in.py). act_loss_test.py: who is killed, and what is lost, when."""
 import os
-import resource
 import sys
 
-from acts import (PIDS, action, actions, audit, audited, called, end, ended, history, in_state, journal, kills, opened, order,
-                  refused, start, tell)
+from acts import (PIDS, action, actions, audit, audited, called, empty_disk, end, ended, fill_disk, history, journal, kills, opened,
+                  order, refused, start, tell)
 from harness import main, make_trace, wait_for
 from introspect_test import answered, calls, flood
 
@@ -173,21 +172,29 @@ def test_one_vm_at_a_time(world):
 
 
 def test_what_cannot_be_recorded_is_not_done(world):
-    """A file size limit stands in for a full disk."""
     start(world)
-    end_of_wal = os.path.getsize(world.path("atom.db-wal"))
-    _, hard = resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE, (end_of_wal, hard))
-    wait_for(lambda: not world.get("/api/v1/status")["store"]["healthy"], 20, "the store fails")
+    fill_disk(world)
     told = refused(world, 503, {"kind": "pause", "vm": "vm2"})
     assert "what cannot be recorded is not done" in told, told
     told = refused(world, 503, {"kind": "end-process", "vm": "vm2", "pid": 214, "start_nsec": 5, "evidence": True})
     assert "what cannot be recorded is not done" in told, told
-    resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE, (hard, hard))
-    wait_for(lambda: world.get("/api/v1/status")["store"]["healthy"], 20, "the store works again")
+    empty_disk(world)
     assert ended(world, order(world, "resume"))["state"] == "done"
     assert [call.split(" ")[0] for call in calls(world)] == ["resume"], "nothing of the bad time was done"
     assert [record["event"] for record in audit(world)] == ["ordered", "ended"], audit(world)
+
+
+def test_what_was_done_meanwhile_is_recorded_later(world):
+    start(world, kill={"gate": "go"})
+    number = end(world)
+    called(world, "kill")
+    fill_disk(world)
+    opened(world, "go")
+    wait_for(lambda: f"action {number} cannot be recorded now" in world.log("atomd.log"), 20, "the outcome is there")
+    assert action(world, number)["state"] == "sent", "nobody is told what is not recorded"
+    empty_disk(world)
+    assert ended(world, number)["state"] == "done"
+    assert audited(world, number) == [("ordered", "ordered"), ("answered", "verifying"), ("ended", "done")], audit(world)
 
 
 def test_what_the_journal_cannot_record_is_not_done(world):
@@ -201,4 +208,5 @@ def test_what_the_journal_cannot_record_is_not_done(world):
 if __name__ == "__main__":
     sys.exit(main([test_from_the_alarm_to_the_second_look, test_what_is_not_done_is_told, test_the_node_has_its_own_policy,
                    test_orders_that_make_no_sense, test_evidence_comes_first, test_the_other_kinds, test_one_vm_at_a_time,
-                   test_what_cannot_be_recorded_is_not_done, test_what_the_journal_cannot_record_is_not_done]))
+                   test_what_cannot_be_recorded_is_not_done, test_what_was_done_meanwhile_is_recorded_later,
+                   test_what_the_journal_cannot_record_is_not_done]))

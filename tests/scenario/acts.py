@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 
 from harness import make_trace, wait_for
 from introspect_test import FLOOD, calls, stand_in
@@ -13,9 +14,9 @@ LOOK = {**FLOOD, "ps": FLOOD["ps"] + [{"pid": pid, "ppid": 1, "command": "ab", "
                                        "kernel": False} for pid in PIDS[1:]]}
 
 
-def start(world, policy=ALL, change=None, rows=3000, speed=1, atomd="", port=None, **told):
+def start(world, policy=ALL, change=None, rows=3000, speed=1, window=60, atomd="", port=None, **told):
     """atomd and one node, host-a, with vm1 to vm3 and a stand-in that does as told."""
-    world.start_atomd(extra="introspect: {sample: 100ms}\n" + atomd)
+    world.start_atomd(window=window, extra="introspect: {sample: 100ms}\n" + atomd)
     return start_node(world, policy, make_trace(world.path("trace.csv"), rows, change=change), speed, port, **told)
 
 
@@ -40,6 +41,22 @@ def tell(world, **told):
 def opened(world, name):
     """Opens a gate at which the stand-in waits."""
     world.write(name, "")
+
+
+# A file size limit stands in for a full disk
+
+
+def fill_disk(world):
+    """atomd's store fails from now on."""
+    _, hard = resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE, (os.path.getsize(world.path("atom.db-wal")), hard))
+    wait_for(lambda: not world.get("/api/v1/status")["store"]["healthy"], 20, "the store fails")
+
+
+def empty_disk(world):
+    _, hard = resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(world.atomd.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    wait_for(lambda: world.get("/api/v1/status")["store"]["healthy"], 20, "the store works again")
 
 
 # Orders
