@@ -126,21 +126,21 @@ static void tell(struct controller *controller, const struct alarm *alarm, const
 		      line);
 }
 
-/* Whether the rule may act once more in this hour; says so where not. */
+/* Whether the rule may act once more in this hour; says so where not. Evidence is an action too. */
 static bool has_allowance(struct controller *controller, const struct alarm *alarm,
 			  const struct vm *vm, const struct respond_rule *rule, const char *who)
 {
 	struct error err = ERROR_INIT;
-	size_t count;
+	size_t count, most = (size_t)rule->per_hour * (rule->evidence ? 2 : 1);
 	int r = store_count_actions(history_store(controller->history), who,
 				    clock_wall_usec() - HOUR_USEC, &count, &err);
 
 	if (r < 0)
 		tell(controller, alarm, vm, rule, err.text);
-	else if (count >= (size_t)rule->per_hour)
+	else if (count >= most)
 		tell(controller, alarm, vm, rule,
 		     "it has acted as often as it may within an hour: nothing is done");
-	return r == 0 && count < (size_t)rule->per_hour;
+	return r == 0 && count < most;
 }
 
 static void apply(struct controller *controller, const struct respond_rule *rule,

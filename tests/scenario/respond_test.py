@@ -158,7 +158,17 @@ def test_not_more_in_an_hour_than_it_may(world):
     assert len(actions(world)) == 1 and len(kills(world)) == 1, actions(world)
 
 
+def test_evidence_does_not_count(world):
+    alarmed(world, STOP.replace("1s", "1s, evidence: true, per_hour: 2"), vms=("vm2", "vm3"), kill={"stays": True})
+    wait_for(lambda: answered(world, 2), 40, "two looks")
+    made = announced(world, 4)
+    assert [each["kind"] for each in made] == ["snapshot", "end-process"] * 2, made
+    for each in made:
+        assert ended(world, each["id"])["state"] == "done", action(world, each["id"])
+    assert len(kills(world)) == 2 and not not_done(world), history(world)
+
+
 if __name__ == "__main__":
     sys.exit(main([test_without_a_rule_nothing_is_done, test_a_veto_holds, test_a_rule_acts_once_whatever_restarts,
                    test_evidence_comes_first, test_only_the_rule_that_fits_acts,
-                   test_the_flow_of_a_pattern_is_contained, test_not_more_in_an_hour_than_it_may]))
+                   test_the_flow_of_a_pattern_is_contained, test_not_more_in_an_hour_than_it_may, test_evidence_does_not_count]))
