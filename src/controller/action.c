@@ -183,6 +183,7 @@ static struct action *make(struct actions *actions, const struct action_order *o
 	action->by = strdup(order->by);
 	action->why = strdup(order->why);
 	action->arguments = order->arguments ? json_incref(order->arguments) : json_object();
+	action->findings = order->findings ? json_deep_copy(order->findings) : NULL;
 	return action->name && action->by && action->why && action->arguments ? action
 									      : action_free(action);
 }
@@ -228,6 +229,20 @@ static int order_one(struct controller *controller, const struct action_order *o
 }
 
 /* The evidence is an action of its own, before the other. */
+/* What a look into the VM has shown for the alarm. NULL: nothing. */
+static const json_t *findings_of(const struct controller *controller,
+				 const struct action_order *order)
+{
+	const struct alarm *alarm = groups_find_alarm(&controller->groups, order->alarm);
+	const json_t *look;
+	size_t i;
+
+	json_array_foreach(json_object_get(alarm ? alarm->evidence : NULL, "introspection"), i,
+			   look) if (strcmp(text_of(look, "uuid"), order->vm->uuid_text) ==
+				     0) return look;
+	return NULL;
+}
+
 static int order_evidence(struct controller *controller, const struct action_order *order,
 			  int64_t *ret_id, struct error *err)
 {
@@ -235,7 +250,7 @@ static int order_evidence(struct controller *controller, const struct action_ord
 
 	evidence.kind = WIRE_ACT_SNAPSHOT;
 	evidence.arguments = NULL;
-	evidence.grace_usec = 0;
+	evidence.findings = findings_of(controller, order);
 	return order_one(controller, &evidence, 0, ret_id, err);
 }
 
@@ -263,7 +278,7 @@ int actions_order(struct controller *controller, const struct action_order *orde
 
 int actions_veto(struct controller *controller, int64_t id, const char *by, struct error *err)
 {
-	struct action *action = find(&controller->actions, id);
+	struct action *action = find(&controller->actions, id), *evidence;
 	char reason[256];
 
 	if (!action || action->state != ACTION_ANNOUNCED)
@@ -272,6 +287,9 @@ int actions_veto(struct controller *controller, int64_t id, const char *by, stru
 				 "action %lld is not in its grace time", (long long)id);
 	(void)snprintf(reason, sizeof(reason), "vetoed by %s", by);
 	end_with(controller, action, ACTION_VETOED, reason);
+	evidence = find(&controller->actions, action->after);
+	if (evidence && evidence->state == ACTION_ANNOUNCED)
+		end_with(controller, evidence, ACTION_VETOED, reason);
 	return action->is_unsaved
 		       ? error_set(err, -EROFS,
 				   "it is vetoed, but this cannot be recorded yet: as long as the "

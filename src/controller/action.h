@@ -51,11 +51,12 @@ struct action_order {
 	struct vm *vm;
 	int64_t alarm; /* 0: none */
 	bool dry_run;
-	bool evidence;      /* save the VM's memory first; else it is not done */
-	json_t *arguments;  /* "pid", "start_nsec", "command", "peer", ... as docs/http-api.md */
-	const char *by;     /* "operator anna", "rule NAME" */
-	const char *why;    /* "" none */
-	int64_t grace_usec; /* > 0: announced, and ordered when nobody has vetoed it by then */
+	bool evidence;     /* save the VM's memory first; else it is not done */
+	json_t *arguments; /* "pid", "start_nsec", "command", "peer", ... as docs/http-api.md */
+	const json_t *findings; /* kept with the evidence, in the audit; NULL: none */
+	const char *by;         /* "operator anna", "rule NAME" */
+	const char *why;        /* "" none */
+	int64_t grace_usec;     /* > 0: announced, and ordered when nobody has vetoed it by then */
 };
 
 const char *action_state_name(enum action_state state);

@@ -21,6 +21,7 @@ struct action {
 	char node[BUS_NAME_MAX + 1];
 	char *name, *by, *why;
 	json_t *arguments;
+	json_t *findings; /* for the first record of the audit; NULL: none */
 	int64_t made_usec, due_usec, sent_usec, ended_usec; /* wall clock, 0: not yet */
 	int64_t after;                                      /* the action that it waits for */
 	char *reason, *verified;                            /* NULL: nothing to say */

@@ -306,6 +306,7 @@ struct action *action_free(struct action *action)
 	free(action->reason);
 	free(action->verified);
 	json_decref(action->arguments);
+	json_decref(action->findings);
 	json_decref(action->report);
 	free(action);
 	return NULL;
@@ -422,6 +423,8 @@ static json_t *audit_record(const struct action *action, const char *event)
 		(void)json_object_del(record, passed[i]);
 	(void)json_object_set_new(record, "action", json_integer(action->id));
 	(void)json_object_set_new(record, "event", json_string(event));
+	if (action->findings && !action->sent_usec)
+		(void)json_object_set(record, "findings", action->findings);
 	return record;
 }
 
