@@ -20,7 +20,7 @@
 #define UNSENT_USEC (60 * USEC_PER_SEC)
 #define LOOK_USEC (20 * USEC_PER_SEC)
 
-enum { SENT_MAX = 2 /* per node, which does as many at once */ };
+enum { LATE_MAX = 100, SENT_MAX = 2 /* per node, which does as many at once */ };
 
 const char *action_state_name(enum action_state state)
 {
@@ -48,6 +48,25 @@ struct loading {
 	int64_t now;
 };
 
+/* While we were away nobody could veto: the grace time begins anew, and is announced again. */
+static void renew_grace(struct action *action)
+{
+	action->due_usec = clock_wall_usec() + (action->due_usec - action->made_usec);
+	action->is_unsaved = true;
+	action->unsaved = "announced";
+}
+
+/* They come newest first. */
+static void sort(struct actions *actions)
+{
+	for (size_t i = 0; i < actions->count / 2; i++) {
+		struct action *other = actions->open[actions->count - 1 - i];
+
+		actions->open[actions->count - 1 - i] = actions->open[i];
+		actions->open[i] = other;
+	}
+}
+
 static int take_stored(void *userdata, const struct store_action *stored)
 {
 	struct loading *loading = userdata;
@@ -63,6 +82,8 @@ static int take_stored(void *userdata, const struct store_action *stored)
 	}
 	action->give_up_usec =
 		loading->now + (action->state == ACTION_SENT ? AWAY_USEC : UNSENT_USEC);
+	if (action->state == ACTION_ANNOUNCED)
+		renew_grace(action);
 	actions->open[actions->count++] = action;
 	return 0;
 }
@@ -78,6 +99,7 @@ int actions_init(struct actions *actions, struct store *store, struct error *err
 		r = store_last_action(store, &actions->last_id, err);
 	if (r == 0)
 		r = store_each_action(store, 0, "open", ACTIONS_MAX, take_stored, &loading, err);
+	sort(actions);
 	return r;
 }
 
@@ -93,8 +115,12 @@ void actions_deinit(struct actions *actions)
 static void note(struct controller *controller, const struct action *action, const char *event,
 		 const char *text)
 {
+	struct alarm *alarm = groups_find_alarm(&controller->groups, action->alarm);
+
 	if (!action->alarm)
 		return;
+	if (alarm) /* its row may have expired */
+		history_alarm(controller->history, alarm);
 	history_event(controller->history, action->alarm, clock_wall_usec(), event, action->vm,
 		      text);
 }
@@ -228,7 +254,6 @@ static int order_one(struct controller *controller, const struct action_order *o
 	return r;
 }
 
-/* The evidence is an action of its own, before the other. */
 /* What a look into the VM has shown for the alarm. NULL: nothing. */
 static const json_t *findings_of(const struct controller *controller,
 				 const struct action_order *order)
@@ -243,6 +268,7 @@ static const json_t *findings_of(const struct controller *controller,
 	return NULL;
 }
 
+/* The evidence is an action of its own, before the other. */
 static int order_evidence(struct controller *controller, const struct action_order *order,
 			  int64_t *ret_id, struct error *err)
 {
@@ -297,6 +323,15 @@ int actions_veto(struct controller *controller, int64_t id, const char *by, stru
 		       : 0;
 }
 
+void actions_withdraw(struct controller *controller, int64_t alarm, const char *why)
+{
+	struct actions *actions = &controller->actions;
+
+	for (size_t i = 0; i < actions->count; i++)
+		if (actions->open[i]->alarm == alarm && actions->open[i]->state == ACTION_ANNOUNCED)
+			end_with(controller, actions->open[i], ACTION_VETOED, why);
+}
+
 /* Following */
 
 static void drop_ended(struct actions *actions)
@@ -343,8 +378,12 @@ static void send_action(struct controller *controller, struct action *action, st
 		action->state = ACTION_SENT;
 		action->sent_usec = clock_wall_usec();
 		save_step(controller, action, NULL);
-		if (action->is_unsaved)
+		if (action->is_unsaved) { /* then it is not sent either */
+			action->state = ACTION_ORDERED;
+			action->sent_usec = 0;
+			action->is_unsaved = false;
 			return;
+		}
 	}
 	action_fill(action, &message.act);
 	r = wire_encode(&message, &data, &size, &err);
@@ -394,8 +433,21 @@ static void follow_order(struct controller *controller, struct action *action)
 		send_action(controller, action, peer);
 }
 
+/* Whether what a rule has announced has lost its reason. */
+static bool is_over(const struct controller *controller, const struct action *action)
+{
+	const struct alarm *alarm = groups_find_alarm(&controller->groups, action->alarm);
+
+	return action->alarm && (!alarm || alarm->closed_usec);
+}
+
 static void follow_announced(struct controller *controller, struct action *action)
 {
+	if (is_over(controller, action)) {
+		end_with(controller, action, ACTION_VETOED,
+			 "the alarm was over before the grace time was: nothing is done");
+		return;
+	}
 	if (clock_wall_usec() < action->due_usec)
 		return;
 	action->state = action->after ? ACTION_WAITING : ACTION_ORDERED;
@@ -462,6 +514,9 @@ static void follow(struct controller *controller, struct action *action)
 {
 	if (action->is_unsaved) {
 		save_step(controller, action, action->unsaved);
+		if (!action->is_unsaved && action->state == ACTION_ANNOUNCED)
+			note_step(controller, action, "announced",
+				  "its grace time begins anew, after a restart");
 		return;
 	}
 	switch (action->state) {
@@ -566,6 +621,53 @@ static void take_outcome(struct controller *controller, struct action *action,
 	actions_follow(controller);
 }
 
+/* An action that was given up, by its number. */
+struct wanted {
+	uint64_t number;
+	struct action *found;
+};
+
+static int take_given_up(void *userdata, const struct store_action *stored)
+{
+	struct wanted *wanted = userdata;
+	cleanup(json_decref) json_t *described = json_loads(stored->detail, 0, NULL);
+
+	if ((uint64_t)json_integer_value(json_object_get(described, "number")) == wanted->number)
+		wanted->found = action_parse(described);
+	return wanted->found != NULL;
+}
+
+/* Better late than never: what became of one that was given up is known now. */
+static int take_late(struct controller *controller, const struct node *node,
+		     const struct wire_outcome *outcome, struct error *err)
+{
+	struct wanted wanted = {.number = outcome->action};
+	struct action *action;
+	bool is_its;
+
+	(void)store_each_action(history_store(controller->history), 0, "unknown", LATE_MAX,
+				take_given_up, &wanted, NULL);
+	action = wanted.found;
+	if (!action || outcome->status == WIRE_OUTCOME_UNKNOWN) {
+		log_warning("node %s: an answer about action %llu that nobody waits for: %s",
+			    node->name, (unsigned long long)outcome->action, outcome->reason);
+		action_free(action);
+		return 0;
+	}
+	is_its = strcmp(action->node, node->name) == 0;
+	if (is_its) {
+		take_report(action, outcome);
+		set_reason(action, reason_of(action, outcome));
+		action->state = state_of(outcome->status);
+		save_step(controller, action, "answered late");
+		note_step(controller, action, action_state_name(action->state),
+			  action->reason ? action->reason : "answered late");
+	}
+	action_free(action);
+	return is_its ? 0
+		      : error_set(err, -EPROTO, "the node answers for an action of another node");
+}
+
 int actions_take(struct controller *controller, const struct node *node,
 		 const struct wire_outcome *outcome, struct error *err)
 {
@@ -583,9 +685,7 @@ int actions_take(struct controller *controller, const struct node *node,
 			take_outcome(controller, action, outcome);
 		return 0;
 	}
-	log_warning("node %s: what became of action %llu is told when nobody waits for it: %s",
-		    node->name, (unsigned long long)outcome->action, outcome->reason);
-	return 0;
+	return take_late(controller, node, outcome, err);
 }
 
 int actions_take_look(struct controller *controller, const struct node *node,

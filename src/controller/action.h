@@ -74,6 +74,9 @@ int actions_order(struct controller *controller, const struct action_order *orde
 /* -ENOENT, -EALREADY: it is not in its grace time. -EROFS: it is vetoed, and not recorded yet. */
 int actions_veto(struct controller *controller, int64_t id, const char *by, struct error *err);
 
+/* What rules have announced for the alarm is not done. */
+void actions_withdraw(struct controller *controller, int64_t alarm, const char *why);
+
 /* Sends what is due, verifies, gives up. To be called now and then. */
 void actions_follow(struct controller *controller);
 /* The node's connection has ended: what it has not answered is said again. */

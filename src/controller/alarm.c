@@ -248,6 +248,17 @@ static char *list_names(const json_t *columns)
 	return fclose(stream) == 0 ? text : NULL;
 }
 
+/* Whether two such lists name the same, in whatever order. */
+static bool are_same_names(const char *before, const char *after)
+{
+	if (strlen(before) != strlen(after))
+		return false;
+	for (const char *name = after; *name; name += strcspn(name, ",") + 1)
+		if (!memmem(before, strlen(before), name, strcspn(name, ",") + 1))
+			return false;
+	return true;
+}
+
 static const json_t *columns_of(const struct alarm *alarm)
 {
 	return json_object_get(alarm->evidence, "columns");
@@ -268,7 +279,7 @@ void alarm_update(struct alarm *alarm, int64_t time_usec, const struct row_verdi
 		(void)json_object_set_new(alarm->evidence, "spe_peak", api_number(verdict->spe));
 	refresh(alarm);
 	after = list_names(columns_of(alarm));
-	if (before && after && strlen(before) != strlen(after))
+	if (before && after && !are_same_names(before, after))
 		history_event(history, alarm->id, time_usec, "named", "",
 			      alarm->summary ? alarm->summary : "");
 	history_alarm(history, alarm);
@@ -305,6 +316,17 @@ void alarm_close(struct alarm *alarm, int64_t time_usec, const char *why, struct
 		 time_usec, why, history);
 }
 
+/* What was seen then may not be what is there now: the VMs are looked into anew. */
+static void set_looks_aside(json_t *evidence)
+{
+	json_t *looks = json_object_get(evidence, "introspection");
+
+	if (json_array_size(looks))
+		(void)json_object_set(evidence, "earlier_introspection", looks);
+	(void)json_object_del(evidence, "introspection");
+	(void)json_object_del(evidence, "across");
+}
+
 void alarm_reopen(struct alarm *alarm, int64_t time_usec, const struct row_verdict *verdict,
 		  struct history *history)
 {
@@ -317,6 +339,7 @@ void alarm_reopen(struct alarm *alarm, int64_t time_usec, const struct row_verdi
 	(void)json_object_set_new(alarm->evidence, "earlier_level", json_integer(alarm->level));
 	(void)json_object_set_new(alarm->evidence, "reopened", json_integer(times + 1));
 	(void)json_object_del(alarm->evidence, "verdict"); /* it is in the history */
+	set_looks_aside(alarm->evidence);
 	(void)snprintf(text, sizeof(text), "the same again, for the %lldth time: the alarm goes on",
 		       (long long)times + 1);
 	log_warning("alarm %lld in group %s: %s", (long long)alarm->id, alarm->group->name, text);
@@ -393,6 +416,12 @@ int alarm_judge(struct alarm *alarm, enum alarm_state verdict, const char *by, c
 	if (alarm->state == verdict)
 		return error_set(err, -EALREADY, "alarm %lld is judged %s already",
 				 (long long)alarm->id, name);
+	if (alarm->state == ALARM_NORMAL)
+		return error_set(
+			err, -EALREADY,
+			"alarm %lld is judged normal, and its rows are learned: that cannot "
+			"be taken back",
+			(long long)alarm->id);
 	described = json_pack("{s:s, s:s, s:o, s:s}", "verdict", name, "by", by, "time",
 			      api_time(now), "note", note);
 	if (!described || json_object_set_new(alarm->evidence, "verdict", described) < 0 ||

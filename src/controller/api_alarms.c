@@ -11,7 +11,7 @@
 #include "controller/api.h"
 #include "controller/api_scope.h"
 #include "controller/controller.h"
-#include "controller/replay.h"
+#include "controller/verdict.h"
 
 enum { ALARMS_DEFAULT = 100, ALARMS_MAX = 10000, EVENTS_DEFAULT = 20, EVENTS_MAX = 10000 };
 
@@ -243,46 +243,9 @@ int api_alarm_note(void *userdata, struct http_request *request, struct error *e
 	int r = find_alarm(controller, request, &alarm, err);
 
 	if (r == 0)
-		r = alarm_note(alarm, access_who(request, who), access_project(request),
-			       body_text(request, "text"), controller->history, err);
+		r = verdict_note(controller, alarm, access_who(request, who),
+				 access_project(request), body_text(request, "text"), err);
 	return r < 0 ? r : answer_alarm(controller, request, alarm->id, err);
-}
-
-static int write_verdict(struct controller *controller, json_t *record, struct error *err)
-{
-	struct actions *actions = &controller->actions;
-	struct audit before = actions->audit;
-	struct store *store = history_store(controller->history);
-	int r = store_begin_durably(store, err);
-
-	if (r < 0) {
-		json_decref(record);
-		return r;
-	}
-	r = audit_append(&actions->audit, record, err);
-	if (r == 0)
-		r = store_commit(store, err);
-	else
-		store_rollback(store);
-	if (r < 0)
-		actions->audit = before;
-	return r;
-}
-
-/* The audit has it before it has an effect. */
-static int audit_verdict(struct controller *controller, const struct alarm *alarm,
-			 const char *verdict, const char *who, const char *note, struct error *err)
-{
-	json_t *record =
-		json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s}", "event", "verdict", "alarm",
-			  (json_int_t)alarm->id, "group", alarm->group->name, "verdict", verdict,
-			  "by", who, "note", note, "summary", alarm->summary ? alarm->summary : "");
-	struct error cause = ERROR_INIT;
-	int r = write_verdict(controller, record, &cause);
-
-	return r < 0 ? error_set(err, -EROFS, "what cannot be recorded is not done: %s",
-				 error_text(&cause, r))
-		     : 0;
 }
 
 static int parse_verdict(const struct http_request *request, enum alarm_state *ret_verdict,
@@ -301,19 +264,6 @@ static int parse_verdict(const struct http_request *request, enum alarm_state *r
 	return 0;
 }
 
-/* The alarm is over, and A with it: its rows are in the store. */
-static int learn_late(struct controller *controller, struct alarm *alarm, struct error *err)
-{
-	struct group *group = alarm->group;
-	int r = replay_learn(controller, group, alarm->opened_usec, alarm->closed_usec, err);
-
-	if (r == 0 && (json_object_set_new(alarm->evidence, "accepted_usec",
-					   json_integer(group->row_usec)) < 0 ||
-		       json_object_set_new(alarm->evidence, "accepted_late", json_true()) < 0))
-		r = error_set(err, -ENOMEM, "out of memory");
-	return r;
-}
-
 static int judge(struct controller *controller, const struct http_request *request,
 		 struct alarm *alarm, struct error *err)
 {
@@ -328,14 +278,7 @@ static int judge(struct controller *controller, const struct http_request *reque
 		return error_set(err, -EPERM,
 				 "the alarm names VMs of other projects too: its verdict is not "
 				 "for a token of one project");
-	if (alarm->state == verdict)
-		return error_set(err, -EALREADY, "alarm %lld is judged %s already",
-				 (long long)alarm->id, alarm_state_name(verdict));
-	r = audit_verdict(controller, alarm, alarm_state_name(verdict), access_who(request, who),
-			  note, err);
-	if (r == 0 && verdict == ALARM_NORMAL && alarm->closed_usec)
-		r = learn_late(controller, alarm, err);
-	return r < 0 ? r : groups_judge(&controller->groups, alarm, verdict, who, note, err);
+	return verdict_give(controller, alarm, verdict, access_who(request, who), note, err);
 }
 
 int api_alarm_verdict(void *userdata, struct http_request *request, struct error *err)

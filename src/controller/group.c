@@ -222,7 +222,9 @@ static void react(struct groups *groups, struct group *group)
 {
 	const struct row_verdict *verdict = &group->verdict;
 
-	if (verdict->event == EPISODE_OPENED)
+	/* an episode without an alarm would be one that nobody hears of */
+	if (verdict->event == EPISODE_OPENED ||
+	    (verdict->event == EPISODE_ONGOING && !group->alarm))
 		begin_episode(groups, group);
 	if (!group->alarm)
 		return;
@@ -256,21 +258,10 @@ struct alarm *groups_find_alarm(const struct groups *groups, int64_t id)
 	return NULL;
 }
 
-int groups_judge(struct groups *groups, struct alarm *alarm, enum alarm_state verdict,
-		 const char *by, const char *note, struct error *err)
+void groups_accept(struct group *group)
 {
-	struct group *group = alarm->group;
-	bool ends = verdict == ALARM_NORMAL && group->alarm == alarm;
-	int r = alarm_judge(alarm, verdict, by, note, group->row_usec, groups->history, err);
-
-	if (r < 0 || !ends)
-		return r;
-	r = monitor_accept_episode(group->monitor, err);
-	if (r == 0) /* for a restart: after which row M took A in */
-		(void)json_object_set_new(alarm->evidence, "accepted_usec",
-					  json_integer(group->row_usec));
+	(void)monitor_accept_episode(group->monitor, NULL); /* fails where none is under way */
 	retire(group);
-	return r == -ENODATA ? 0 : r;
 }
 
 static void note_row(struct groups *groups, const struct group *group)

@@ -68,10 +68,8 @@ void groups_advance(struct groups *groups, const struct fleet *fleet, const stru
 /* The group's alarm of that number, open or the last one closed; NULL: none such. */
 struct alarm *groups_find_alarm(const struct groups *groups, int64_t id);
 
-/* A verdict on an alarm. The rows of an open one that is normal are merged into M, and its episode
- * ends (paper V). Errors as alarm_judge(). */
-int groups_judge(struct groups *groups, struct alarm *alarm, enum alarm_state verdict,
-		 const char *by, const char *note, struct error *err);
+/* The open alarm is normal: A is merged into M, and the episode ends (paper V). */
+void groups_accept(struct group *group);
 
 /* "learning", "normal", "abnormal", "shifted". */
 const char *group_state_name(const struct group *group);

@@ -282,6 +282,7 @@ static int write_alarm(struct history *history, const struct alarm *alarm, struc
 	return store_put_alarm(history->store, &stored, err);
 }
 
+/* One of an alarm that has expired meanwhile is passed over: it must not hold back the rest. */
 static int write_events(struct history *history, struct error *err)
 {
 	struct pending_event *items = history->events.items;
@@ -293,7 +294,10 @@ static int write_events(struct history *history, struct error *err)
 							items[i].text, items[i].vm, err)
 				: 0;
 
-		if (r < 0)
+		if (r == -EINVAL)
+			log_warning("'%s' of alarm %lld is in no history: the alarm has expired",
+				    items[i].event, (long long)items[i].alarm);
+		else if (r < 0)
 			return r;
 	}
 	return 0;
@@ -301,21 +305,13 @@ static int write_events(struct history *history, struct error *err)
 
 static int write_all(struct history *history, struct error *err)
 {
-	int r = store_begin(history->store, err);
+	int r = write_points(history, err);
 
-	if (r == 0)
-		r = write_points(history, err);
 	if (r == 0)
 		r = write_rows(history, err);
 	for (size_t i = 0; r == 0 && i < history->alarm_count; i++)
 		r = write_alarm(history, history->alarms[i], err);
-	if (r == 0)
-		r = write_events(history, err);
-	if (r < 0) {
-		store_rollback(history->store);
-		return r;
-	}
-	return store_commit(history->store, err);
+	return r == 0 ? write_events(history, err) : r;
 }
 
 /* Numbers that a transaction gave which was undone are not known any more. */
@@ -353,14 +349,66 @@ static void note_success(struct history *history)
 	drop_alarms(history);
 }
 
-void history_write(struct history *history)
+static int finish(struct history *history, int r, struct error *err)
 {
-	if (history_is_empty(history))
-		return;
-	if (write_all(history, &history->problem) < 0)
+	if (r == 0)
+		r = store_commit(history->store, err);
+	else
+		store_rollback(history->store);
+	if (r < 0)
 		note_failure(history);
 	else
 		note_success(history);
+	return r;
+}
+
+void history_write(struct history *history)
+{
+	struct error *err = &history->problem;
+	int r;
+
+	if (history_is_empty(history))
+		return;
+	r = store_begin(history->store, err);
+	if (r < 0)
+		note_failure(history);
+	else
+		(void)finish(history, write_all(history, err), err);
+}
+
+int history_commit(struct history *history, history_part *part, void *userdata, struct error *err)
+{
+	int r = store_begin_durably(history->store, &history->problem);
+
+	if (r < 0) {
+		note_failure(history);
+	} else {
+		r = write_all(history, &history->problem);
+		if (r == 0)
+			r = part(userdata, &history->problem);
+		r = finish(history, r, &history->problem);
+	}
+	if (r < 0 && err)
+		*err = history->problem;
+	return r;
+}
+
+size_t history_mark(const struct history *history)
+{
+	return history->events.count;
+}
+
+void history_undo(struct history *history, size_t mark)
+{
+	struct pending_event *items = history->events.items;
+
+	for (; history->events.count > mark; history->events.count--) {
+		const struct pending_event *event = &items[history->events.count - 1];
+
+		free(event->event);
+		free(event->vm);
+		free(event->text);
+	}
 }
 
 void history_expire(struct history *history, int64_t before_usec)

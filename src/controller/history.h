@@ -37,6 +37,15 @@ void history_listen(struct history *history, history_listener *listener, void *u
 /* One transaction. A failure is logged once, until it works again. */
 void history_write(struct history *history);
 
+/* The same on the disk before it returns, together with what `part` writes: all of it, or, where an
+ * error is returned, nothing. */
+typedef int history_part(void *userdata, struct error *err);
+int history_commit(struct history *history, history_part *part, void *userdata, struct error *err);
+
+/* Forgets the events since the mark: what they tell of has been undone. */
+size_t history_mark(const struct history *history);
+void history_undo(struct history *history, size_t mark);
+
 /* Deletes what is too old, a little at a time. */
 void history_expire(struct history *history, int64_t before_usec);
 

@@ -110,19 +110,33 @@ static int take_accepted(void *userdata, const struct store_alarm *stored)
 	return 0;
 }
 
-static int accept_after(struct controller *controller, struct group *group,
-			const struct acceptances *acceptances, int64_t time_usec, struct error *err)
+static int accept_late(struct controller *controller, struct group *group,
+		       const struct acceptance *acceptance, struct error *err)
+{
+	struct replay replay;
+	int r = replay_read_alarm(controller, group, acceptance->opened_usec,
+				  acceptance->closed_usec, &replay, err);
+
+	if (r >= 0)
+		replay_teach(&replay, group);
+	replay_deinit(&replay);
+	return r < 0 ? r : 0;
+}
+
+/* Those that came after the row at `from` and before the one at `to`. */
+static int accept_between(struct controller *controller, struct group *group,
+			  const struct acceptances *acceptances, int64_t from_usec, int64_t to_usec,
+			  struct error *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < acceptances->count; i++) {
 		const struct acceptance *acceptance = &acceptances->list[i];
 
-		if (acceptance->after_usec != time_usec)
+		if (acceptance->after_usec < from_usec || acceptance->after_usec >= to_usec)
 			continue;
 		if (acceptance->was_over)
-			r = replay_learn(controller, group, acceptance->opened_usec,
-					 acceptance->closed_usec, err);
+			r = accept_late(controller, group, acceptance, err);
 		else if (monitor_episode_is_open(group->monitor))
 			(void)monitor_accept_episode(group->monitor, NULL); /* one is open */
 	}
@@ -138,12 +152,14 @@ static int replay_rows(struct controller *controller, struct group *group,
 
 	for (size_t i = 0; r >= 0 && i < replay->row_count; i++) {
 		enum row_state state = (enum row_state)replay->rows[i].state;
+		bool is_last = i + 1 == replay->row_count;
 
 		r = monitor_restore(group->monitor, replay->values + i * replay->columns,
 				    state == ROW_ABNORMAL || state == ROW_SHIFTED, err);
 		if (r >= 0)
-			r = accept_after(controller, group, &acceptances, replay->rows[i].time_usec,
-					 err);
+			r = accept_between(
+				controller, group, &acceptances, replay->rows[i].time_usec,
+				is_last ? INT64_MAX : replay->rows[i + 1].time_usec, err);
 	}
 	return r;
 }

@@ -141,19 +141,20 @@ void replay_deinit(struct replay *replay)
 	*replay = (struct replay){0};
 }
 
-int replay_learn(struct controller *controller, struct group *group, int64_t opened_usec,
-		 int64_t closed_usec, struct error *err)
+int replay_read_alarm(struct controller *controller, struct group *group, int64_t opened_usec,
+		      int64_t closed_usec, struct replay *ret_replay, struct error *err)
 {
 	const struct settings *settings = &controller->settings;
-	struct replay replay;
 	/* an alarm opens with the last of the rows that make an onset */
-	int r = replay_read(controller, group,
-			    opened_usec - settings->onset_rows * settings->interval_usec,
-			    closed_usec, (size_t)settings->window_rows, &replay, err);
+	int64_t from = opened_usec - settings->onset_rows * settings->interval_usec;
 
-	for (size_t i = 0; r >= 0 && i < replay.row_count; i++)
-		if (replay.rows[i].state == ROW_ABNORMAL)
-			monitor_learn(group->monitor, replay.values + i * replay.columns);
-	replay_deinit(&replay);
-	return r < 0 ? r : 0;
+	return replay_read(controller, group, from, closed_usec, (size_t)settings->window_rows,
+			   ret_replay, err);
+}
+
+void replay_teach(const struct replay *replay, struct group *group)
+{
+	for (size_t i = 0; i < replay->row_count; i++)
+		if (replay->rows[i].state == ROW_ABNORMAL)
+			monitor_learn(group->monitor, replay->values + i * replay->columns);
 }

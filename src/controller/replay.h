@@ -32,6 +32,8 @@ int replay_read(struct controller *controller, struct group *group, int64_t from
 		int64_t to_usec, size_t newest, struct replay *ret_replay, struct error *err);
 void replay_deinit(struct replay *replay);
 
-/* The abnormal rows of an alarm's time, which is over, go into M. */
-int replay_learn(struct controller *controller, struct group *group, int64_t opened_usec,
-		 int64_t closed_usec, struct error *err);
+/* The rows of an alarm's time, which is over. */
+int replay_read_alarm(struct controller *controller, struct group *group, int64_t opened_usec,
+		      int64_t closed_usec, struct replay *ret_replay, struct error *err);
+/* Its abnormal rows go into M. */
+void replay_teach(const struct replay *replay, struct group *group);

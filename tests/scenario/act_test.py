@@ -5,8 +5,8 @@ the guests are a trace, atom-vmi is stood in for (vmi_stand_in.py). act_loss_tes
 import os
 import sys
 
-from acts import (PIDS, action, actions, audit, audited, called, empty_disk, end, ended, fill_disk, history, journal, kills, opened,
-                  order, refused, start, tell)
+from acts import (PIDS, action, actions, audit, audited, called, empty_disk, end, ended, fill_disk, history, journal, kills,
+                  opened, order, refused, start, start_node, tell)
 from harness import main, make_trace, wait_for
 from introspect_test import answered, calls, flood
 
@@ -184,6 +184,18 @@ def test_what_cannot_be_recorded_is_not_done(world):
     assert [record["event"] for record in audit(world)] == ["ordered", "ended"], audit(world)
 
 
+def test_orders_keep_their_order_across_a_restart(world):
+    node = start(world)
+    world.kill(node)
+    wait_for(lambda: world.node("host-a")["state"] != "connected", 20, "the node is away")
+    first, second = order(world, "pause"), order(world, "resume")
+    world.kill(world.atomd)
+    world.start_atomd(extra="introspect: {sample: 100ms}\n")
+    start_node(world)
+    assert ended(world, first)["state"] == "done" and ended(world, second)["state"] == "done"
+    assert [call.split(" ")[0] for call in calls(world)] == ["pause", "resume"], calls(world)
+
+
 def test_what_was_done_meanwhile_is_recorded_later(world):
     start(world, kill={"gate": "go"})
     number = end(world)
@@ -208,5 +220,5 @@ def test_what_the_journal_cannot_record_is_not_done(world):
 if __name__ == "__main__":
     sys.exit(main([test_from_the_alarm_to_the_second_look, test_what_is_not_done_is_told, test_the_node_has_its_own_policy,
                    test_orders_that_make_no_sense, test_evidence_comes_first, test_the_other_kinds, test_one_vm_at_a_time,
-                   test_what_cannot_be_recorded_is_not_done, test_what_was_done_meanwhile_is_recorded_later,
+                   test_what_cannot_be_recorded_is_not_done, test_orders_keep_their_order_across_a_restart, test_what_was_done_meanwhile_is_recorded_later,
                    test_what_the_journal_cannot_record_is_not_done]))

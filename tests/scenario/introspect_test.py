@@ -192,12 +192,25 @@ def test_a_killed_controller_asks_again(world):
     assert len(world.alarms()) == 1, world.alarms()
 
 
+def test_a_reopened_alarm_is_looked_into_again(world):
+    def bursts(row, vm, values):
+        return flood(("vm2",))(200, vm, values) if 120 <= row < 140 or 160 <= row < 400 else values
+    trace = make_trace(world.path("trace.csv"), 900, change=bursts)
+    world.start_atomd(extra="introspect: {sample: 100ms}\nalarm: {reopen: 20s}\n")
+    world.start_node("host-a", trace, extra=stand_in(world, tables=FLOOD))
+    wait_for(lambda: answered(world), 40, "the first look")
+    wait_for(lambda: world.get("/api/v1/alarms/1").get("reopened"), 40, "the same again")
+    wait_for(lambda: len(calls(world)) == 2 and answered(world), 20, "a second look")
+    assert len(world.get("/api/v1/alarms/1")["earlier_introspection"]) == 1
+    assert len(world.alarms()) == 1, world.alarms()
+
+
 def looks_asked(world):
     return lambda: any(look["state"] == "asked" for look in looks(world))
 
 
 if __name__ == "__main__":
-    sys.exit(main([test_alarm_names_the_process, test_vms_that_go_alike_are_only_checked,
+    sys.exit(main([test_a_reopened_alarm_is_looked_into_again, test_alarm_names_the_process, test_vms_that_go_alike_are_only_checked,
                    test_what_showed_nothing_spares_no_look, test_no_playbook_fits, test_a_guest_that_forges_its_processes,
                    test_an_honest_guest_accounts_for_itself, test_policy_refuses,
                    test_a_failing_look_says_why, test_a_killed_node_is_asked_again, test_a_killed_controller_asks_again]))

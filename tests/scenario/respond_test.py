@@ -70,6 +70,16 @@ def test_a_veto_holds(world):
     assert audited(world, 1) == [("announced", "announced"), ("ended", "vetoed")], audit(world)
 
 
+def test_normal_withdraws_what_is_announced(world):
+    alarmed(world, STOP.replace("1s", "4s"))
+    announced(world)
+    world.post("/api/v1/alarms/1/verdict", verdict="normal")
+    vetoed = ended(world, 1)
+    assert vetoed["state"] == "vetoed" and "judged normal" in vetoed["reason"], vetoed
+    pass_rows(world, 60)
+    assert not kills(world) and audited(world, 1) == [("announced", "announced"), ("ended", "vetoed")], audit(world)
+
+
 def test_a_rule_acts_once_whatever_restarts(world):
     """atomd is killed in every state that an action of a rule goes through."""
     proxy = Proxy(world.bus_port)
@@ -98,10 +108,10 @@ def test_a_rule_acts_once_whatever_restarts(world):
     pass_rows(world)
     assert not world.alarms()[0]["closed"], "the alarm is still there to act upon"
     assert len(actions(world)) == 1 and len(kills(world)) == 1 and journal(world, 1) == ["begun", "ended"], actions(world)
-    assert audited(world, 1) == [("announced", "announced"), ("ordered", "ordered"), ("answered", "verifying"), ("ended", "done")]
+    assert audited(world, 1) == [("announced", "announced"), ("announced", "announced"), ("ordered", "ordered"), ("answered", "verifying"), ("ended", "done")]
     events = [event["event"] for event in history(world)]
     assert [event for event in events if event in ("announced", "ordered", "done", "verified")] == \
-        ["announced", "ordered", "done", "verified"], events
+        ["announced", "announced", "ordered", "done", "verified"], events
 
 
 def test_evidence_comes_first(world):
@@ -169,6 +179,6 @@ def test_evidence_does_not_count(world):
 
 
 if __name__ == "__main__":
-    sys.exit(main([test_without_a_rule_nothing_is_done, test_a_veto_holds, test_a_rule_acts_once_whatever_restarts,
+    sys.exit(main([test_without_a_rule_nothing_is_done, test_a_veto_holds, test_normal_withdraws_what_is_announced, test_a_rule_acts_once_whatever_restarts,
                    test_evidence_comes_first, test_only_the_rule_that_fits_acts,
                    test_the_flow_of_a_pattern_is_contained, test_not_more_in_an_hour_than_it_may, test_evidence_does_not_count]))

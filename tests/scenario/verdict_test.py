@@ -3,6 +3,7 @@
 """The life of an alarm: its states, notes, verdicts, flapping, restarts in every state; and who may see and say what."""
 import sys
 
+from acts import empty_disk, fill_disk
 from harness import main, make_trace, wait_for
 
 
@@ -57,6 +58,8 @@ def test_normal_is_learned(world):
     assert len(world.alarms()) == 1, [alarm["summary"] for alarm in world.alarms()]
     assert world.group()["state"] == "normal", world.group()
     assert events(world)[-2:] == ["verdict", "normal"], events(world)
+    status, told = world.request("POST", "/api/v1/alarms/1/verdict", {"verdict": "malicious"})
+    assert status == 409 and "cannot be taken back" in told["error"], told
 
 
 def test_normal_holds_across_a_restart(world):
@@ -108,6 +111,21 @@ def test_notes(world):
     world.start_atomd(extra="introspect: {enabled: false}\n")
     notes = detail(world)["notes"]
     assert [(note["by"], note["text"]) for note in notes] == [("admin tester", "asked the shop's people")], notes
+
+
+def test_what_cannot_be_recorded_is_not_said(world):
+    start(world, shift_from(120))
+    fill_disk(world)
+    assert world.request("POST", "/api/v1/alarms/1/notes", {"text": "lost"})[0] == 503
+    assert world.request("POST", "/api/v1/alarms/1/verdict", {"verdict": "normal"})[0] == 503
+    empty_disk(world)
+    wait_rows(world, 5)
+    assert "notes" not in detail(world) and "verdict" not in detail(world) and not detail(world)["closed"], detail(world)
+    assert world.get("/api/v1/audit")["records"] == [] and "note" not in events(world), events(world)
+    world.post("/api/v1/alarms/1/notes", text="kept")
+    world.kill(world.atomd)
+    world.start_atomd(extra="introspect: {enabled: false}\n")
+    assert detail(world)["notes"][0]["text"] == "kept" and len(world.get("/api/v1/audit")["records"]) == 1
 
 
 def test_flapping_is_one_alarm(world):
@@ -173,6 +191,6 @@ def test_verdicts_are_in_the_audit(world):
 if __name__ == "__main__":
     sys.exit(main([test_normal_is_learned, test_normal_holds_across_a_restart,
                    test_normal_is_learned_when_it_is_over, test_malicious_is_resolved_when_spe_is_back,
-                   test_notes, test_flapping_is_one_alarm, test_flapping_goes_on_across_a_restart,
+                   test_notes, test_what_cannot_be_recorded_is_not_said, test_flapping_is_one_alarm, test_flapping_goes_on_across_a_restart,
                    test_without_reopening_each_is_an_alarm, test_events_of_all_alarms, test_roles,
                    test_verdicts_are_in_the_audit]))
