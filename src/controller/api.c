@@ -259,14 +259,8 @@ static int answer_vms(void *userdata, struct http_request *request, struct error
 static int find_vm(const struct controller *controller, const struct http_request *request,
 		   struct vm **ret_vm, struct error *err)
 {
-	const char *name = http_request_parameter(request, 0);
-	int r = fleet_find_vm(&controller->fleet, name, ret_vm, err);
-
-	if (r == -EINVAL && *access_project(request)) /* the text lists all of that name */
-		return error_set(err, r, "'%.100s' is ambiguous: use the UUID", name);
-	if (r == 0 && !access_sees(request, *ret_vm))
-		return error_set(err, -ENOENT, "there is no VM '%.100s'", name);
-	return r;
+	return fleet_find_vm_of(&controller->fleet, access_project(request),
+				http_request_parameter(request, 0), ret_vm, err);
 }
 
 static int answer_vm(void *userdata, struct http_request *request, struct error *err)

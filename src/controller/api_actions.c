@@ -187,11 +187,10 @@ static int find_vm(struct controller *controller, const struct http_request *req
 		   struct action_order *order, struct error *err)
 {
 	const char *vm = json_string_value(json_object_get(http_request_body(request), "vm"));
-	int r = vm ? fleet_find_vm(&controller->fleet, vm, &order->vm, err)
+	int r = vm ? fleet_find_vm_of(&controller->fleet, access_project(request), vm, &order->vm,
+				      err)
 		   : error_set(err, -EINVAL, "vm must name a VM");
 
-	if (r == 0 && !access_sees(request, order->vm))
-		return error_set(err, -ENOENT, "there is no VM '%.100s'", vm);
 	if (r == 0 && order->vm->gone)
 		return error_set(err, -ENOENT, "VM '%.100s' does not run", order->vm->name);
 	return r;

@@ -166,12 +166,19 @@ static int several(const struct vm *a, const struct vm *b, const char *wanted, s
 int fleet_find_vm(const struct fleet *fleet, const char *wanted, struct vm **ret_vm,
 		  struct error *err)
 {
+	return fleet_find_vm_of(fleet, "", wanted, ret_vm, err);
+}
+
+int fleet_find_vm_of(const struct fleet *fleet, const char *project, const char *wanted,
+		     struct vm **ret_vm, struct error *err)
+{
 	struct vm *found = NULL, *vm;
 	struct node *node;
 
 	map_foreach (fleet->nodes, i, node) {
 		map_foreach (node->vms, j, vm) {
-			if (!is_called(vm, wanted))
+			if (!is_called(vm, wanted) ||
+			    (*project && strcmp(project, vm->project) != 0))
 				continue;
 			if (found && !found->gone && !vm->gone)
 				return several(found, vm, wanted, err);

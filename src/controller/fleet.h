@@ -88,6 +88,9 @@ void fleet_forget(struct fleet *fleet, int64_t before_usec);
  */
 int fleet_find_vm(const struct fleet *fleet, const char *wanted, struct vm **ret_vm,
 		  struct error *err);
+/* The same among the VMs of a project, as if there were no others. "": among all. */
+int fleet_find_vm_of(const struct fleet *fleet, const char *project, const char *wanted,
+		     struct vm **ret_vm, struct error *err);
 
 /* The epoch's series number `position`. */
 struct series *fleet_series(const struct node *node, size_t position, struct vm **ret_vm,
