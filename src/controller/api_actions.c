@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "controller/api.h"
+#include "controller/api_scope.h"
 #include "controller/controller.h"
 
 enum {
@@ -218,20 +219,23 @@ static int get_why(const json_t *body, const char **ret_why, struct error *err)
 	return 0;
 }
 
-static int find_alarm(struct controller *controller, const json_t *body, int64_t *ret_id,
-		      struct error *err)
+/* The alarm that the order is for, if the request may see it. */
+static int find_alarm(struct controller *controller, const struct http_request *request,
+		      int64_t *ret_id, struct error *err)
 {
-	const json_t *alarm = json_object_get(body, "alarm");
+	const json_t *id = json_object_get(http_request_body(request), "alarm");
+	const struct alarm *alarm;
 
-	*ret_id = json_integer_value(alarm);
-	if (!alarm || json_is_null(alarm))
+	*ret_id = json_integer_value(id);
+	if (!id || json_is_null(id))
 		return 0;
-	if (!json_is_integer(alarm))
+	if (!json_is_integer(id))
 		return error_set(err, -EINVAL, "alarm must be the number of an alarm");
-	if (!groups_find_alarm(&controller->groups, *ret_id))
-		return error_set(err, -EINVAL, "alarm %lld is not open and not the last one",
-				 (long long)*ret_id);
-	return 0;
+	alarm = groups_find_alarm(&controller->groups, *ret_id);
+	return alarm && scope_is_visible(alarm->evidence, access_project(request))
+		       ? 0
+		       : error_set(err, -EINVAL, "alarm %lld is not open and not the last one",
+				   (long long)*ret_id);
 }
 
 static int fill_order(struct controller *controller, const struct http_request *request,
@@ -250,7 +254,7 @@ static int fill_order(struct controller *controller, const struct http_request *
 	if (r == 0)
 		r = get_why(body, &order->why, err);
 	if (r == 0)
-		r = find_alarm(controller, body, &order->alarm, err);
+		r = find_alarm(controller, request, &order->alarm, err);
 	if (r < 0)
 		return r;
 	return order->kind == WIRE_ACT_RELEASE

@@ -199,8 +199,6 @@ static int find_alarm(struct controller *controller, const struct http_request *
 {
 	int64_t id;
 	int r = parse_number(request, "alarm", &id, err);
-	json_t *copy;
-	bool visible;
 
 	if (r < 0)
 		return r;
@@ -210,10 +208,9 @@ static int find_alarm(struct controller *controller, const struct http_request *
 				 "alarm %lld has been followed by another one: nothing is added to "
 				 "it any more",
 				 (long long)id);
-	copy = *ret_alarm ? json_deep_copy((*ret_alarm)->evidence) : NULL;
-	visible = copy && scope_evidence(copy, access_project(request));
-	json_decref(copy);
-	return visible ? 0 : error_set(err, -ENOENT, "there is no alarm %lld", (long long)id);
+	return *ret_alarm && scope_is_visible((*ret_alarm)->evidence, access_project(request))
+		       ? 0
+		       : error_set(err, -ENOENT, "there is no alarm %lld", (long long)id);
 }
 
 static const char *body_text(const struct http_request *request, const char *key)

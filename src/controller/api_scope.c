@@ -30,14 +30,15 @@ static void hide_likeness(json_t *looks)
 		json_object_set_new(look, "alike", json_string("another VM"));
 }
 
-static bool names_any(const json_t *columns)
+bool scope_is_visible(const json_t *evidence, const char *project)
 {
 	const json_t *column;
 	size_t i;
 
-	json_array_foreach(columns, i, column) if (json_is_true(json_object_get(
-							   column, "abnormal"))) return true;
-	return false;
+	json_array_foreach(json_object_get(evidence, "columns"), i,
+			   column) if (json_is_true(json_object_get(column, "abnormal")) &&
+				       is_of(column, project)) return true;
+	return !*project;
 }
 
 bool scope_evidence(json_t *evidence, const char *project)
@@ -48,7 +49,7 @@ bool scope_evidence(json_t *evidence, const char *project)
 		keep_own(json_object_get(evidence, lists[i]), project);
 	hide_likeness(json_object_get(evidence, "introspection"));
 	(void)json_object_del(evidence, "across");
-	return names_any(json_object_get(evidence, "columns"));
+	return scope_is_visible(evidence, project);
 }
 
 bool scope_is_whole(const json_t *evidence, const char *project)

@@ -10,6 +10,8 @@
 
 /* Takes away of an alarm's evidence what concerns other projects. False: nothing is left to see. */
 bool scope_evidence(json_t *evidence, const char *project);
+/* Whether anything of it is left then. */
+bool scope_is_visible(const json_t *evidence, const char *project);
 /* Whether every VM that the alarm names is of the project. */
 bool scope_is_whole(const json_t *evidence, const char *project);
 /* Whether the evidence has a look or a column of that VM (UUID) and project. */

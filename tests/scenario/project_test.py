@@ -60,6 +60,8 @@ def test_each_acts_on_its_own(world):
     for vm in ("bankvm", "bankvm2", str(both.uuids["bankvm"]), "nobody"):
         assert refused(world, 404, {"kind": "pause", "vm": vm}, sam) == f"no VM is called '{vm}'"
     assert str(own.uuids["web"]) in refused(world, 400, {"kind": "pause", "vm": "web"}), "the admin must say which"
+    told = refused(world, 400, {"kind": "pause", "vm": "shopvm", "alarm": 2}, sam)
+    assert told == "alarm 2 is not open and not the last one", told
     status, contained = post(world, "bea", "/api/v1/actions", kind="contain", vm="bankvm", peer="10.0.0.9", expiry_seconds=60)
     assert status == 202 and contained["by"] == "operator bea", contained
     both.outcome(fixed(both.receive(ACT), 1))
