@@ -155,8 +155,10 @@ static void take_metrics(struct inquiry *inquiry, const json_t *columns)
 }
 
 /* Another VM of the alarm with the same pattern, which is being looked into or has told something:
- * with one that showed no suspect there is nothing to compare. NULL: none. */
-static const json_t *find_alike(const json_t *list, const struct inquiry *inquiry)
+ * with one that showed no suspect there is nothing to compare. Of the same project: what is told of
+ * the one names the other. NULL: none. */
+static const json_t *find_alike(const json_t *list, const struct inquiry *inquiry,
+				const struct vm *vm)
 {
 	const json_t *entry;
 	size_t i;
@@ -165,7 +167,8 @@ static const json_t *find_alike(const json_t *list, const struct inquiry *inquir
 	{
 		const char *state = text_of(entry, "state");
 
-		if (strcmp(text_of(entry, "pattern"), inquiry->pattern) == 0 &&
+		if (strcmp(text_of(entry, "project"), vm->project) == 0 &&
+		    strcmp(text_of(entry, "pattern"), inquiry->pattern) == 0 &&
 		    !json_object_get(entry, "alike") &&
 		    (strcmp(state, "asked") == 0 ||
 		     (strcmp(state, "done") == 0 &&
@@ -266,10 +269,10 @@ static void pass_over(struct controller *controller, struct alarm *alarm, json_t
 {
 	static const char why[] = "no playbook fits what is abnormal in it";
 
-	(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "vm",
-						    vm->name, "uuid", inquiry->vm, "node",
-						    inquiry->node, "state", passed_over, "pattern",
-						    inquiry->pattern, "text", why));
+	(void)json_array_append_new(
+		list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "vm", vm->name, "uuid",
+				inquiry->vm, "project", vm->project, "node", inquiry->node, "state",
+				passed_over, "pattern", inquiry->pattern, "text", why));
 	history_alarm(controller->history, alarm);
 }
 
@@ -295,7 +298,7 @@ static void ask_about(struct controller *controller, struct alarm *alarm, const 
 	(void)snprintf(inquiry->vm, sizeof(inquiry->vm), "%s", vm->uuid_text);
 	(void)snprintf(inquiry->node, sizeof(inquiry->node), "%s", vm->node->name);
 	take_metrics(inquiry, json_object_get(alarm->evidence, "columns"));
-	alike = find_alike(list, inquiry);
+	alike = find_alike(list, inquiry, vm);
 	if (alike && strcmp(text_of(alike, "state"), "asked") == 0) {
 		free(inquiry);
 		return;

@@ -3,9 +3,10 @@
 """Tokens of two projects whose VMs are in one group, and in one alarm: each sees and acts on its own alone. Everything that names
 something of the bank, its VMs, processes, notes and nodes, has "bank" in it, and so for the shop: what an answer must not hold is
 looked for in the whole of it."""
+import json
 import sys
 
-from acts import LOOK, ended, refused
+from acts import LOOK, ended, order, refused
 from harness import main, wait_for
 from introspect_test import looks
 from liar_test import flood_of
@@ -47,6 +48,47 @@ def post(world, name, path, **body):
     return world.request("POST", path, body, token=world.token(name))
 
 
+def all_paths(world):
+    """Every answer of the API about VMs, groups, alarms and actions, as the admin knows them."""
+    paths = ["/api/v1/" + name for name in ("status", "nodes", "vms", "groups", "alarms", "events?after=0&limit=1000", "actions")]
+    paths += [f"/api/v1/vms/{vm['uuid']}{tail}" for vm in world.get("/api/v1/vms")["vms"] for tail in ("", "/metrics/NetworkOut")]
+    paths += [f"/api/v1/vms/{name}" for name in ("web", "shopvm", "bankvm", "bankvm2", "bankvm/metrics/NetworkOut")]
+    paths += [f"/api/v1/groups/{group['name']}" for group in world.get("/api/v1/groups")["groups"]]
+    paths += [f"/api/v1/alarms/{alarm['id']}" for alarm in world.alarms()]
+    paths += [f"/api/v1/actions?alarm={alarm['id']}" for alarm in world.alarms()]
+    return paths + [f"/api/v1/actions/{action['id']}" for action in world.get("/api/v1/actions")["actions"]]
+
+
+def test_each_sees_its_own(world):
+    start(world)
+    bank = order(world, "pause", "bankvm", alarm=1, why="bank business")
+    shop = order(world, "pause", "shopvm", alarm=1, why="shop business")
+    assert post(world, "sam", "/api/v1/alarms/1/notes", text="a shop's note")[0] == 200
+    assert post(world, "bea", "/api/v1/alarms/1/notes", text="a bank's note")[0] == 200
+    assert [world.get("/api/v1/alarms/1")["notes"][i]["text"] for i in (0, 1)] == ["a shop's note", "a bank's note"]
+    for path in all_paths(world):
+        status, answer = get(world, "sam", path)
+        if "bank" in path:
+            assert status == 404, (path, status, answer)
+            answer["error"] = answer["error"].replace(path.split("/")[4], "")
+        assert "bank" not in json.dumps(answer), (path, answer)
+        status, answer = get(world, "bea", path)
+        assert "shop" not in json.dumps(answer).replace("no VM is called 'shopvm'", ""), (path, answer)
+    for name, vm, own in (("sam", "shopvm", shop), ("bea", "bankvm", bank)):
+        alarm = get(world, name, "/api/v1/alarms/1")[1]
+        assert {column["vm"] for column in alarm["columns"] if column["abnormal"]} == {vm}, alarm["columns"]
+        assert [look["vm"] for look in alarm["introspection"]] == [vm] and alarm["introspection"][0]["suspects"], alarm
+        assert vm in alarm["summary"] and len(alarm["notes"]) == 1, alarm
+        assert own in alarm["actions"] and own in [each["id"] for each in get(world, name, "/api/v1/actions")[1]["actions"]], alarm
+        events = get(world, name, "/api/v1/events?after=0&limit=1000")[1]["events"]
+        assert {"introspecting", "suspect", "ordered"} <= {event["event"] for event in events}, events
+    assert [alarm["id"] for alarm in get(world, "sam", "/api/v1/alarms")[1]["alarms"]] == [1]
+    assert [alarm["id"] for alarm in get(world, "bea", "/api/v1/alarms")[1]["alarms"]] == [2, 1]
+    assert get(world, "sam", "/api/v1/alarms/2")[0] == 404 and get(world, "sam", f"/api/v1/actions/{bank}")[0] == 404
+    for path in ("/metrics", "/api/v1/audit"):
+        assert get(world, "ada", path)[0] == 403, path
+
+
 def test_each_acts_on_its_own(world):
     both, own = start(world)
     frozen = wait_for(lambda: world.get("/api/v1/actions")["actions"], 20, "the rule's action")[0]
@@ -76,4 +118,4 @@ def test_each_acts_on_its_own(world):
 
 
 if __name__ == "__main__":
-    sys.exit(main([test_each_acts_on_its_own]))
+    sys.exit(main([test_each_sees_its_own, test_each_acts_on_its_own]))
