@@ -88,6 +88,18 @@ static int take_stored(void *userdata, const struct store_action *stored)
 	return 0;
 }
 
+/* Numbers grow, even if the clock was set back. */
+static int take_newest(void *userdata, const struct store_action *stored)
+{
+	struct actions *actions = userdata;
+	cleanup(json_decref) json_t *described = json_loads(stored->detail, 0, NULL);
+	uint64_t number = (uint64_t)json_integer_value(json_object_get(described, "number"));
+
+	if (number > actions->last_number)
+		actions->last_number = number;
+	return 0;
+}
+
 int actions_init(struct actions *actions, struct store *store, struct error *err)
 {
 	struct loading loading = {actions, clock_mono_usec()};
@@ -100,7 +112,9 @@ int actions_init(struct actions *actions, struct store *store, struct error *err
 	if (r == 0)
 		r = store_each_action(store, 0, "open", ACTIONS_MAX, take_stored, &loading, err);
 	sort(actions);
-	return r;
+	if (r == 0)
+		r = store_each_action(store, 0, NULL, 1, take_newest, actions, err);
+	return r < 0 ? r : 0;
 }
 
 void actions_deinit(struct actions *actions)

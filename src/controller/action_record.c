@@ -37,7 +37,7 @@ static const struct argument {
 } arguments[] = {
 	{"pid", WIRE_ACT_END_PROCESS, ARGUMENT_NUMBER, true, 1, INT32_MAX},
 	{"start_nsec", WIRE_ACT_END_PROCESS, ARGUMENT_NUMBER, false, 1, INT64_MAX},
-	{"command", WIRE_ACT_END_PROCESS, ARGUMENT_NAME, false, 0, 15},
+	{"command", WIRE_ACT_END_PROCESS, ARGUMENT_NAME, false, 0, WIRE_NAME_MAX},
 	{"peer", WIRE_ACT_CONTAIN, ARGUMENT_ADDRESS, true, 0, 0},
 	{"address", WIRE_ACT_CONTAIN, ARGUMENT_ADDRESS, false, 0, 0},
 	{"rate", WIRE_ACT_CONTAIN, ARGUMENT_NUMBER, false, 0, 1000000},
@@ -314,6 +314,13 @@ struct action *action_free(struct action *action)
 
 /* Sending */
 
+/* A process can take another name between the look and the order, and a name that was cleaned to be
+ * shown fits nobody: neither is to save it. Pid and start tell enough. */
+static const char *command_of(const struct action *action)
+{
+	return action_whole(action, "start_nsec") ? "" : action_text(action, "command");
+}
+
 void action_fill(const struct action *action, struct wire_act *ret_act)
 {
 	bool undoes = action->kind == WIRE_ACT_RELEASE;
@@ -328,7 +335,7 @@ void action_fill(const struct action *action, struct wire_act *ret_act)
 		.who = action->by,
 		.pid = (uint32_t)action_whole(action, "pid"),
 		.start_nsec = (uint64_t)action_whole(action, "start_nsec"),
-		.command = (char *)action_text(action, "command"), /* these are only read */
+		.command = (char *)command_of(action), /* these are only read */
 		.peer = (char *)action_text(action, "peer"),
 		.address = (char *)action_text(action, "address"),
 		.rate = (uint32_t)action_whole(action, "rate"),

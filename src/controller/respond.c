@@ -157,13 +157,14 @@ static void apply(struct controller *controller, const struct respond_rule *rule
 				     .by = who,
 				     .why = why,
 				     .grace_usec = rule->grace_usec};
+	const char *reason =
+		json_string_value(json_array_get(json_object_get(suspect, "reasons"), 0));
 	struct error err = ERROR_INIT;
 	int64_t id;
 
 	(void)snprintf(who, sizeof(who), "rule %.200s", rule->name);
 	(void)snprintf(why, sizeof(why), "score %.2f: %s",
-		       json_number_value(json_object_get(suspect, "score")),
-		       json_string_value(json_array_get(json_object_get(suspect, "reasons"), 0)));
+		       json_number_value(json_object_get(suspect, "score")), reason ? reason : "");
 	if (!arguments ||
 	    actions_exist(controller, alarm->id, who, vm->uuid_text,
 			  json_integer_value(json_object_get(arguments, "pid"))) ||
