@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/test.h"
+#include "base/utf8.h"
 
 DEFINE_CLEANUP(struct map *, map_free)
 
@@ -31,6 +32,65 @@ static void test_error_text_is_bounded(void)
 	(void)error_set(&err, -EIO, "%s", big);
 	check_int(strlen(err.text), ERROR_TEXT_SIZE - 1);
 	check_string(error_text(NULL, -ENOENT), "No such file or directory");
+}
+
+static void test_error_text_is_utf8_wherever_it_is_cut(void)
+{
+	struct error err = ERROR_INIT;
+	char big[2 * ERROR_TEXT_SIZE];
+
+	for (size_t i = 0; i + 2 < sizeof(big); i += 2)
+		memcpy(big + i, "\u00e9", 3);
+	(void)error_set(&err, -EIO, "%s", big);
+	check_int(strlen(err.text), ERROR_TEXT_SIZE - 2);
+	(void)error_prefix(&err, -EIO, "a");
+	check_int(strlen(err.text), ERROR_TEXT_SIZE - 1);
+	(void)error_prefix(&err, -EIO, "a");
+	check_int(strlen(err.text), ERROR_TEXT_SIZE - 2);
+	(void)error_set_errno(&err, -EIO, "%s", big);
+	check_int(strlen(err.text), ERROR_TEXT_SIZE - 2);
+	(void)error_set(&err, -EINVAL, "'%.4s' is no time", "abc\u00e9");
+	check_string(err.text, "'abc?' is no time");
+}
+
+/* Of what is cut at each place nothing is left but whole characters. */
+static void test_utf8_print_cuts_between_characters(void)
+{
+	static const char text[] = "a\u00e9\u20ac\U0001f40bz"; /* of 1, 2, 3, 4 and 1 bytes */
+	static const size_t lengths[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
+	char cut[sizeof(text)];
+
+	for (size_t size = 1; size <= sizeof(text); size++) {
+		check(utf8_print(cut, size, "%s", text) == cut);
+		check_int(strlen(cut), lengths[size - 1]);
+		check(strncmp(cut, text, strlen(cut)) == 0);
+	}
+}
+
+static void test_utf8_mend(void)
+{
+	static const struct {
+		const char *text, *mended;
+	} cases[] = {
+		{"", ""},
+		{"vm2", "vm2"},
+		{"\u00e9\u20ac\U0001f40b", "\u00e9\u20ac\U0001f40b"},
+		{"caf\xe9", "caf"},                  /* as if cut */
+		{"caf\xe9 au lait", "caf? au lait"}, /* another character set */
+		{"a\xe2\x82' b", "a?' b"},           /* cut, and more put after it */
+		{"a\x82\xac", "a?"},                 /* the end of one */
+		{"a\xc0\xafz\xff", "a?z?"},          /* an overlong one; no byte of any */
+		{"\xed\xa0\x80", "?"},               /* half a pair of UTF-16 */
+		{"\xf4\x90\x80\x80", "?"},           /* past the last */
+		{"\x80\x80\xf0\x9f\x90", "?"},       /* one run, then one that is cut */
+		{"a\nb\x1b", "a\nb\x1b"},            /* not what is shown is asked */
+	};
+	char text[32];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		(void)snprintf(text, sizeof(text), "%s", cases[i].text);
+		check_string(utf8_mend(text), cases[i].mended);
+	}
 }
 
 static void test_clock_text_round_trip(void)
@@ -76,5 +136,7 @@ static void test_log_level_names(void)
 }
 
 TEST_MAIN(TEST(test_error_prefix_keeps_code_and_order), TEST(test_error_text_is_bounded),
+	  TEST(test_error_text_is_utf8_wherever_it_is_cut),
+	  TEST(test_utf8_print_cuts_between_characters), TEST(test_utf8_mend),
 	  TEST(test_clock_text_round_trip), TEST(test_map_many_keys_in_order),
 	  TEST(test_log_level_names))

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 int error_set(struct error *err, int code, const char *format, ...)
 {
 	va_list args;
@@ -17,6 +19,7 @@ int error_set(struct error *err, int code, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(err->text, sizeof(err->text), format, args); /* truncation is fine */
 	va_end(args);
+	(void)utf8_mend(err->text);
 	return code;
 }
 
@@ -34,6 +37,7 @@ int error_set_errno(struct error *err, int code, const char *format, ...)
 	va_end(args);
 	length = strlen(err->text);
 	(void)snprintf(err->text + length, sizeof(err->text) - length, ": %s", strerror(-code));
+	(void)utf8_mend(err->text);
 	return code;
 }
 
@@ -52,6 +56,7 @@ int error_prefix(struct error *err, int code, const char *format, ...)
 	va_end(args);
 	length = strlen(err->text);
 	(void)snprintf(err->text + length, sizeof(err->text) - length, ": %s", tail);
+	(void)utf8_mend(err->text);
 	return code;
 }
 

@@ -5,7 +5,8 @@
  * success and a negative errno on failure; where a person will read why, its last parameter is
  * `struct error *err` (NULL allowed), which lives in the caller's frame and needs no allocation.
  * The origin sets it, each layer on the way up prefixes what only it knows, and a program's handler
- * reports it once.
+ * reports it once. The text is valid UTF-8, whatever it quotes and wherever it was cut, so that it
+ * can be told as JSON.
  */
 #include <stddef.h>
 
