@@ -43,6 +43,13 @@ static int handle_fail(void *userdata, struct http_request *request, struct erro
 	return error_set(err, -atoi(http_request_parameter(request, 0)), "it went wrong");
 }
 
+/* A text that is no UTF-8, which error_set() would have mended. */
+static int handle_raw(void *userdata, struct http_request *request, struct error *err)
+{
+	(void)snprintf(err->text, sizeof(err->text), "caf\xe9");
+	return -ENOENT;
+}
+
 static int handle_none(void *userdata, struct http_request *request, struct error *err)
 {
 	return 200; /* forgot to answer */
@@ -72,6 +79,7 @@ static const struct http_route routes[] = {
 	{"GET", "/vms/{vm}/metrics/{metric}", RIGHT_NONE, handle_vm},
 	{"GET", "/big", RIGHT_NONE, handle_big},
 	{"GET", "/fail/{errno}", RIGHT_NONE, handle_fail},
+	{"GET", "/raw", RIGHT_NONE, handle_raw},
 	{"GET", "/none", RIGHT_NONE, handle_none},
 	{"GET", "/groups/{group}/notes", RIGHT_NONE, handle_notes},
 	{"POST", "/groups/{group}/notes", RIGHT_WRITE, handle_note},
@@ -141,6 +149,8 @@ static void test_http_errors_keep_their_text(void)
 	check_int(get(&world, "/vms//metrics/x", &body, &err), -ENOENT);
 	check_int(get(&world, "/none", &body, &err), -EIO);
 	check_string(err.text, "no answer could be made");
+	check_int(get(&world, "/raw", &body, &err), -ENOENT);
+	check_string(err.text, "the reason cannot be told");
 	check_int(world_finish(&world), 0);
 }
 

@@ -220,7 +220,11 @@ static int status_of(int code)
 
 int http_refuse(struct http_request *request, int status, const char *text)
 {
+	static const char instead[] = "{\"error\":\"the reason cannot be told\"}";
+
 	http_answer_json(request, json_pack("{s:s}", "error", text));
+	if (!request->answer)
+		http_answer_text(request, "application/json", instead, sizeof(instead) - 1);
 	return status;
 }
 
