@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 #include "bus/link.h"
 
 struct bus_peer {
@@ -238,7 +239,7 @@ int bus_peer_send(struct bus_peer *peer, const uint8_t *data, size_t size)
 
 void bus_peer_close(struct bus_peer *peer, const char *reason)
 {
-	(void)snprintf(peer->link.close_reason, sizeof(peer->link.close_reason), "%s", reason);
+	(void)utf8_print(peer->link.close_reason, sizeof(peer->link.close_reason), "%s", reason);
 	lws_callback_on_writable(peer->wsi);
 }
 

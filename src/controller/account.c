@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
@@ -284,12 +285,13 @@ static void tell(enum item item, const struct line *line, const struct vm *vm, b
 
 	print_amount(item, lower_of(line)->value, counted);
 	print_amount(item, line->guest, shown);
-	(void)snprintf(text, TEXT_REASON_SIZE,
-		       "the hypervisor counts %s%s %s %.100s, the %s that its kernel shows account "
-		       "for %s%s%s%s",
-		       counted, item == ITEM_CPU ? " of a CPU" : "/s", items[item].what, vm->name,
-		       items[item].who, shown, item == ITEM_CPU ? "" : "/s", agrees ? "" : ": ",
-		       agrees ? "" : items[item].why);
+	(void)utf8_print(
+		text, TEXT_REASON_SIZE,
+		"the hypervisor counts %s%s %s %.100s, the %s that its kernel shows account "
+		"for %s%s%s%s",
+		counted, item == ITEM_CPU ? " of a CPU" : "/s", items[item].what, vm->name,
+		items[item].who, shown, item == ITEM_CPU ? "" : "/s", agrees ? "" : ": ",
+		agrees ? "" : items[item].why);
 }
 
 static int settle_line(const struct line lines[ITEM_COUNT], enum item item, const struct vm *vm,

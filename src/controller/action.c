@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "controller/action_internal.h"
 #include "wire/report.h"
 
@@ -172,6 +173,8 @@ static void set_reason(struct action *action, const char *reason)
 {
 	free(action->reason);
 	action->reason = *reason ? strdup(reason) : NULL;
+	if (action->reason) /* else it could be neither recorded nor shown */
+		(void)utf8_mend(action->reason);
 }
 
 static void end(struct controller *controller, struct action *action, enum action_state state)
@@ -325,7 +328,7 @@ int actions_veto(struct controller *controller, int64_t id, const char *by, stru
 		return error_set(err,
 				 action || id <= controller->actions.last_id ? -EALREADY : -ENOENT,
 				 "action %lld is not in its grace time", (long long)id);
-	(void)snprintf(reason, sizeof(reason), "vetoed by %s", by);
+	(void)utf8_print(reason, sizeof(reason), "vetoed by %s", by);
 	end_with(controller, action, ACTION_VETOED, reason);
 	evidence = find(&controller->actions, action->after);
 	if (evidence && evidence->state == ACTION_ANNOUNCED)
@@ -482,9 +485,9 @@ static int take_predecessor(void *userdata, const struct store_action *stored)
 	const char *reason = json_string_value(json_object_get(described, "reason"));
 
 	predecessor->is_done = strcmp(stored->state, "done") == 0;
-	(void)snprintf(predecessor->reason, sizeof(predecessor->reason),
-		       "the evidence could not be saved first: %s",
-		       reason ? reason : stored->state);
+	(void)utf8_print(predecessor->reason, sizeof(predecessor->reason),
+			 "the evidence could not be saved first: %s",
+			 reason ? reason : stored->state);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "controller/controller.h"
 
 /* The alarm's own words and the receivers'; what is not here is told nobody. */
@@ -36,7 +37,7 @@ void announce_hear(void *userdata, int64_t alarm, const char *event, const char 
 		announcement = &announcements->list[announcements->count++];
 		announcement->alarm = alarm;
 		announcement->event = words[i].told;
-		(void)snprintf(announcement->text, sizeof(announcement->text), "%s", text);
+		(void)utf8_print(announcement->text, sizeof(announcement->text), "%s", text);
 		return;
 	}
 }

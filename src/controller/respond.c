@@ -2,13 +2,13 @@
 #include "controller/respond.h"
 
 #include <fnmatch.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "controller/controller.h"
 
 #define HOUR_USEC (3600 * USEC_PER_SEC)
@@ -120,7 +120,7 @@ static void tell(struct controller *controller, const struct alarm *alarm, const
 {
 	char line[WHO_SIZE + ERROR_TEXT_SIZE];
 
-	(void)snprintf(line, sizeof(line), "rule %.200s: %s", rule->name, text);
+	(void)utf8_print(line, sizeof(line), "rule %.200s: %s", rule->name, text);
 	log_info("alarm %lld: %s", (long long)alarm->id, line);
 	history_event(controller->history, alarm->id, clock_wall_usec(), "not done", vm->uuid_text,
 		      line);
@@ -162,9 +162,10 @@ static void apply(struct controller *controller, const struct respond_rule *rule
 	struct error err = ERROR_INIT;
 	int64_t id;
 
-	(void)snprintf(who, sizeof(who), "rule %.200s", rule->name);
-	(void)snprintf(why, sizeof(why), "score %.2f: %s",
-		       json_number_value(json_object_get(suspect, "score")), reason ? reason : "");
+	(void)utf8_print(who, sizeof(who), "rule %.200s", rule->name);
+	(void)utf8_print(why, sizeof(why), "score %.2f: %s",
+			 json_number_value(json_object_get(suspect, "score")),
+			 reason ? reason : "");
 	if (!arguments ||
 	    actions_exist(controller, alarm->id, who, vm->uuid_text,
 			  json_integer_value(json_object_get(arguments, "pid"))) ||

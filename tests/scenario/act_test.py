@@ -105,6 +105,10 @@ def test_orders_that_make_no_sense(world):
     assert "undoes" in refused(world, 400, {"kind": "release"})
     assert refused(world, 404, {"kind": "release", "undoes": 99}) == "there is no action 99"
     assert "nobody" in refused(world, 404, {**good, "vm": "nobody"})
+    for long in ("\u00e9" * 80, "x" + "\u00e9" * 80):  # one of them is cut within a character
+        assert "\u00e9" * 40 in refused(world, 404, {**good, "vm": long})
+        assert "\u00e9" * 15 in refused(world, 400, {**good, long: 1})
+    assert world.request("GET", "/api/v1/vms/%ff%c3")[0] == 404
     refused(world, 413, {**good, "why": "x" * 3000})
     refused(world, 401, good, token="")
     refused(world, 401, good, token="wrong")
@@ -139,6 +143,15 @@ def test_evidence_comes_first(world):
     assert len(kills(world)) == 1, "without evidence it is not done"
     dry = ended(world, end(world, PIDS[1], evidence=True, dry_run=True))
     assert dry["state"] == "done" and dry["after"] is None, "a dry run takes no evidence"
+
+
+def test_an_action_ends_whatever_is_said_of_its_evidence(world):
+    """A reason that is cut, one of them within a character."""
+    start(world)
+    for number, error in enumerate(("\u00e9" * 300, "x" + "\u00e9" * 300)):
+        tell(world, snapshot={"exit": 1, "error": error})
+        not_done = ended(world, end(world, PIDS[number], evidence=True))
+        assert not_done["state"] == "failed" and "\u00e9" * 80 in not_done["reason"], not_done
 
 
 def test_the_other_kinds(world):
@@ -219,6 +232,7 @@ def test_what_the_journal_cannot_record_is_not_done(world):
 
 if __name__ == "__main__":
     sys.exit(main([test_from_the_alarm_to_the_second_look, test_what_is_not_done_is_told, test_the_node_has_its_own_policy,
-                   test_orders_that_make_no_sense, test_evidence_comes_first, test_the_other_kinds, test_one_vm_at_a_time,
-                   test_what_cannot_be_recorded_is_not_done, test_orders_keep_their_order_across_a_restart, test_what_was_done_meanwhile_is_recorded_later,
+                   test_orders_that_make_no_sense, test_evidence_comes_first, test_an_action_ends_whatever_is_said_of_its_evidence,
+                   test_the_other_kinds, test_one_vm_at_a_time, test_what_cannot_be_recorded_is_not_done,
+                   test_orders_keep_their_order_across_a_restart, test_what_was_done_meanwhile_is_recorded_later,
                    test_what_the_journal_cannot_record_is_not_done]))
