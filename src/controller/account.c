@@ -174,14 +174,10 @@ json_t *account_open(const struct report *report, const struct vm *vm)
 	return json_pack("{s:O, s:I}", "account", lines, "account_due", (json_int_t)due_usec);
 }
 
-void account_add(const struct controller *controller, const char *uuid, const struct report *report,
-		 json_t *found)
+void account_add(const struct vm *vm, const struct report *report, json_t *found)
 {
-	cleanup(json_decref) json_t *account = NULL;
-	struct vm *vm;
+	cleanup(json_decref) json_t *account = found && vm ? account_open(report, vm) : NULL;
 
-	if (found && fleet_find_vm(&controller->fleet, uuid, &vm, NULL) == 0)
-		account = account_open(report, vm);
 	if (account)
 		(void)json_object_update(found, account);
 }
@@ -376,12 +372,12 @@ void account_follow(struct controller *controller, struct alarm *alarm)
 	json_array_foreach(json_object_get(alarm->evidence, "introspection"), i, entry)
 	{
 		cleanup(json_decref) json_t *patterns = NULL;
-		struct vm *vm = NULL;
+		const struct vm *vm;
 
 		if (!json_object_get(entry, "account_due"))
 			continue;
-		(void)fleet_find_vm(&controller->fleet, text_of(entry, "uuid"), &vm,
-				    NULL); /* or it went */
+		vm = fleet_vm_at(&controller->fleet, text_of(entry, "uuid"),
+				 text_of(entry, "node")); /* NULL: it went */
 		patterns = account_settle(entry, vm);
 		json_array_foreach(patterns, j, pattern)
 		{

@@ -28,9 +28,9 @@ json_t *account_open(const struct report *report, const struct vm *vm);
  * not due yet, or memory is out. */
 json_t *account_settle(json_t *entry, const struct vm *vm);
 
-/* Opens the account of the VM of this UUID within `found`, if there is one to open. */
-void account_add(const struct controller *controller, const char *uuid, const struct report *report,
-		 json_t *found);
+/* Opens the account of the VM (NULL: it is not known any more) within `found`, if there is one to
+ * open. */
+void account_add(const struct vm *vm, const struct report *report, json_t *found);
 
 /* Settles what is due of an alarm: its entries get the patterns, its history the sentences. To be
  * called after each frame. */

@@ -31,8 +31,8 @@ static bool may_see(const struct action_list *list, const struct store_action *s
 
 	if (!*access_project(list->request))
 		return true;
-	return fleet_find_vm(&list->controller->fleet, stored->vm, &vm, NULL) == 0 &&
-	       access_sees(list->request, vm);
+	vm = fleet_vm_by_uuid(&list->controller->fleet, stored->vm);
+	return vm && access_sees(list->request, vm);
 }
 
 static int take_action(void *userdata, const struct store_action *stored)
@@ -180,8 +180,12 @@ static int find_undone(struct controller *controller, const struct http_request 
 		return error_set(err, -EINVAL, "only a contain action can be released");
 	if (json_object_set(arguments, "undoes_number", json_object_get(undone, "number")) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
-	return fleet_find_vm(&controller->fleet, json_string_value(json_object_get(undone, "uuid")),
-			     &order->vm, err);
+	order->vm =
+		fleet_vm_at(&controller->fleet, text_of(undone, "uuid"), text_of(undone, "node"));
+	return order->vm && access_sees(request, order->vm)
+		       ? 0
+		       : error_set(err, -ENOENT, "no VM is called '%.100s'",
+				   text_of(undone, "uuid"));
 }
 
 static int find_vm(struct controller *controller, const struct http_request *request,

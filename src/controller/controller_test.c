@@ -64,6 +64,90 @@ static void test_fleet_finds_by_any_name(void)
 	fleet_deinit(&fleet);
 }
 
+/* A VM of that UUID at the node, called that. */
+static struct vm *add(struct fleet *fleet, const char *node, uint8_t uuid, const char *name)
+{
+	struct vm *vm = fleet_vm(fleet_node(fleet, node), &(struct vm_uuid){{uuid}});
+
+	(void)fleet_name_vm(vm, name, "", "", 1); /* what it is called is checked later */
+	vm->node->in_epoch = true;
+	vm->node->state = NODE_CONNECTED;
+	return vm;
+}
+
+static void test_fleet_knows_a_vm_that_moved(void)
+{
+	struct error err = ERROR_INIT;
+	struct vm *old, *new, *found;
+	struct fleet fleet;
+
+	check_int(fleet_init(&fleet), 0);
+	old = add(&fleet, "host-a", 1, "vm1");
+	new = add(&fleet, "host-b", 1, "vm1");
+	check_int(fleet_find_vm(&fleet, "vm1", &found, &err), -EINVAL);
+	check(strstr(err.text, "both host-a and host-b"));
+	check_int(fleet_find_vm(&fleet, old->uuid_text, &found, &err), -EINVAL);
+	check(fleet_vm_at(&fleet, old->uuid_text, "host-a") == old);
+	check(fleet_vm_at(&fleet, old->uuid_text, "host-b") == new);
+	check(fleet_runs_elsewhere(&fleet, old));
+
+	old->node->state = NODE_DISCONNECTED;
+	old->node->watermark_usec = 2;
+	check_int(fleet_find_vm(&fleet, "vm1", &found, &err), 0);
+	check(found == new);
+	check(fleet_vm_by_uuid(&fleet, old->uuid_text) == new);
+	check(fleet_vm_at(&fleet, old->uuid_text, "host-a") == new);
+	check(!fleet_runs_elsewhere(&fleet, new));
+
+	new->node->state = NODE_STALE;
+	check(fleet_vm_by_uuid(&fleet, old->uuid_text) == old);
+	old->gone = true;
+	check(fleet_vm_by_uuid(&fleet, old->uuid_text) == new);
+	check(!fleet_vm_by_uuid(&fleet, "vm1"));
+	fleet_deinit(&fleet);
+}
+
+static void test_fleet_out_of_the_store_makes_no_name_ambiguous(void)
+{
+	struct error err = ERROR_INIT;
+	struct vm *old, *new, *found;
+	struct fleet fleet;
+
+	check_int(fleet_init(&fleet), 0);
+	old = add(&fleet, "host-a", 1, "vm1");
+	new = add(&fleet, "host-b", 2, "vm1");
+	old->stored = new->stored = true;
+	new->series[0] = (struct series){.exists = true, .tracker.since_usec = 7};
+	check_int(fleet_find_vm(&fleet, "vm1", &found, &err), 0);
+	check(found == new);
+	old->stored = false;
+	check_int(fleet_find_vm(&fleet, "vm1", &found, &err), 0);
+	check(found == old);
+	new->stored = false;
+	check_int(fleet_find_vm(&fleet, "vm1", &found, &err), -EINVAL);
+	fleet_deinit(&fleet);
+}
+
+static void test_fleet_takes_a_uuid_before_a_name(void)
+{
+	struct error err = ERROR_INIT;
+	struct vm *victim, *liar, *found;
+	struct fleet fleet;
+
+	check_int(fleet_init(&fleet), 0);
+	victim = add(&fleet, "host-a", 1, "vm1");
+	liar = add(&fleet, "host-b", 2, victim->uuid_text);
+	check_int(fleet_find_vm(&fleet, victim->uuid_text, &found, &err), 0);
+	check(found == victim);
+	victim->gone = true;
+	check_int(fleet_find_vm(&fleet, victim->uuid_text, &found, &err), 0);
+	check(found == victim);
+	check(fleet_vm_by_uuid(&fleet, victim->uuid_text) == victim);
+	check_int(fleet_find_vm(&fleet, liar->uuid_text, &found, &err), 0);
+	check(found == liar);
+	fleet_deinit(&fleet);
+}
+
 static json_t *column(const char *vm, const char *metric, double deviations, const char *direction,
 		      bool abnormal)
 {
@@ -125,6 +209,9 @@ static void test_settings_become_observation(void)
 }
 
 TEST_MAIN(TEST(test_group_selector_patterns), TEST(test_fleet_finds_by_any_name),
+	  TEST(test_fleet_knows_a_vm_that_moved),
+	  TEST(test_fleet_out_of_the_store_makes_no_name_ambiguous),
+	  TEST(test_fleet_takes_a_uuid_before_a_name),
 	  TEST(test_alarm_summary_names_vms_metrics_direction_evidence),
 	  TEST(test_alarm_summary_without_a_culprit), TEST(test_settings_names_every_metric),
 	  TEST(test_settings_become_observation))

@@ -144,23 +144,130 @@ void fleet_forget(struct fleet *fleet, int64_t before_usec)
 		forget_of_node(node, before_usec);
 }
 
-static bool is_called(const struct vm *vm, const char *wanted)
+/* How sure it is that a VM runs on that node; the last is the surest. */
+enum standing { STANDING_GONE, STANDING_STORED, STANDING_AWAY, STANDING_RUNS };
+
+static enum standing standing_of(const struct vm *vm)
 {
-	return strcmp(vm->uuid_text, wanted) == 0 || strcmp(vm->name, wanted) == 0 ||
-	       (*wanted && strcmp(vm->instance, wanted) == 0);
+	if (vm->gone)
+		return STANDING_GONE;
+	if (vm->stored)
+		return STANDING_STORED;
+	return vm->node->state == NODE_CONNECTED ? STANDING_RUNS : STANDING_AWAY;
 }
 
-/* A VM that runs goes before one of the same name that is gone. */
+/* Up to when anything is known of it: by its node, or out of the store. */
+static int64_t known_until(const struct vm *vm)
+{
+	int64_t usec = vm->node->watermark_usec;
+
+	for (size_t i = 0; i < METRIC_COUNT; i++)
+		if (vm->series[i].exists && vm->series[i].tracker.since_usec > usec)
+			usec = vm->series[i].tracker.since_usec;
+	return usec;
+}
+
 static bool is_better(const struct vm *vm, const struct vm *found)
 {
-	return !found || (found->gone && !vm->gone);
+	if (!found || standing_of(vm) != standing_of(found))
+		return !found || standing_of(vm) > standing_of(found);
+	return known_until(vm) > known_until(found);
+}
+
+struct vm *fleet_vm_by_uuid(const struct fleet *fleet, const char *uuid)
+{
+	struct vm *found = NULL;
+	struct node *node;
+
+	map_foreach (fleet->nodes, i, node) {
+		struct vm *vm = map_find(node->vms, uuid);
+
+		if (vm && is_better(vm, found))
+			found = vm;
+	}
+	return found;
+}
+
+struct vm *fleet_vm_at(const struct fleet *fleet, const char *uuid, const char *node)
+{
+	const struct node *own = map_find(fleet->nodes, node);
+	struct vm *vm = own ? map_find(own->vms, uuid) : NULL;
+
+	return vm && standing_of(vm) == STANDING_RUNS ? vm : fleet_vm_by_uuid(fleet, uuid);
+}
+
+bool fleet_runs_elsewhere(const struct fleet *fleet, const struct vm *vm)
+{
+	struct node *node;
+
+	map_foreach (fleet->nodes, i, node) {
+		const struct vm *other = map_find(node->vms, vm->uuid_text);
+
+		if (other && other != vm && node->in_epoch && standing_of(other) == STANDING_RUNS)
+			return true;
+	}
+	return false;
+}
+
+static bool is_of(const struct vm *vm, const char *project)
+{
+	return !*project || strcmp(project, vm->project) == 0;
+}
+
+/* What a person's text is compared with. */
+struct search {
+	const char *wanted, *project;
+	bool is_uuid;
+};
+
+static bool is_meant(const struct search *search, const struct vm *vm)
+{
+	if (!is_of(vm, search->project))
+		return false;
+	if (search->is_uuid)
+		return strcmp(vm->uuid_text, search->wanted) == 0;
+	return strcmp(vm->name, search->wanted) == 0 ||
+	       (*search->wanted && strcmp(vm->instance, search->wanted) == 0);
 }
 
 static int several(const struct vm *a, const struct vm *b, const char *wanted, struct error *err)
 {
+	if (vm_uuid_equal(&a->uuid, &b->uuid))
+		return error_set(err, -EINVAL, "both %s and %s say that they run the VM %s",
+				 a->node->name, b->node->name, a->uuid_text);
 	return error_set(err, -EINVAL,
 			 "several VMs are called '%.100s': %s on %s, %s on %s; use the UUID",
 			 wanted, a->uuid_text, a->node->name, b->uuid_text, b->node->name);
+}
+
+/* Two VMs that may run, or one that two nodes claim. */
+static bool are_several(const struct vm *a, const struct vm *b)
+{
+	enum standing least = vm_uuid_equal(&a->uuid, &b->uuid) ? STANDING_RUNS : STANDING_AWAY;
+
+	return standing_of(a) >= least && standing_of(b) >= least;
+}
+
+static int search_all(const struct fleet *fleet, const struct search *search, struct vm **ret_vm,
+		      struct error *err)
+{
+	struct vm *found = NULL, *vm;
+	struct node *node;
+
+	map_foreach (fleet->nodes, i, node) {
+		map_foreach (node->vms, j, vm) {
+			if (!is_meant(search, vm))
+				continue;
+			if (found && are_several(found, vm))
+				return several(found, vm, search->wanted, err);
+			if (is_better(vm, found))
+				found = vm;
+		}
+	}
+	if (!found)
+		return error_set(err, -ENOENT, "no VM is called '%.100s'", search->wanted);
+	*ret_vm = found;
+	return 0;
 }
 
 int fleet_find_vm(const struct fleet *fleet, const char *wanted, struct vm **ret_vm,
@@ -172,24 +279,13 @@ int fleet_find_vm(const struct fleet *fleet, const char *wanted, struct vm **ret
 int fleet_find_vm_of(const struct fleet *fleet, const char *project, const char *wanted,
 		     struct vm **ret_vm, struct error *err)
 {
-	struct vm *found = NULL, *vm;
-	struct node *node;
+	struct search search = {.wanted = wanted, .project = project, .is_uuid = true};
+	int r = search_all(fleet, &search, ret_vm, err);
 
-	map_foreach (fleet->nodes, i, node) {
-		map_foreach (node->vms, j, vm) {
-			if (!is_called(vm, wanted) ||
-			    (*project && strcmp(project, vm->project) != 0))
-				continue;
-			if (found && !found->gone && !vm->gone)
-				return several(found, vm, wanted, err);
-			if (is_better(vm, found))
-				found = vm;
-		}
-	}
-	if (!found)
-		return error_set(err, -ENOENT, "no VM is called '%.100s'", wanted);
-	*ret_vm = found;
-	return 0;
+	if (r != -ENOENT)
+		return r;
+	search.is_uuid = false;
+	return search_all(fleet, &search, ret_vm, err);
 }
 
 size_t fleet_series_count(const struct node *node)

@@ -33,7 +33,8 @@ struct vm {
 	char uuid_text[VM_UUID_TEXT_SIZE];
 	char *name, *instance, *project;
 	uint32_t vcpus;
-	bool gone;           /* not in the node's newest epoch */
+	bool stored;         /* out of the store: its node has not told of it in this life */
+	bool gone;           /* not in the node's newest epoch, or gone over to another node */
 	int64_t gone_usec;   /* wall clock */
 	int64_t number;      /* of the store, 0: not asked for yet */
 	int64_t looked_usec; /* of the last look into it, wall clock; 0: none that is known */
@@ -84,8 +85,17 @@ int fleet_name_vm(struct vm *vm, const char *name, const char *instance, const c
  * FLEET_GONE_VMS_MAX per node. */
 void fleet_forget(struct fleet *fleet, int64_t before_usec);
 
-/* By UUID, name or instance name. -ENOENT, or -EINVAL where several have it (the text lists them).
- */
+/* The VM of that UUID; NULL: none. One that moved is known on several nodes: of those the one that
+ * is not gone, of a node that is connected, of which the newest is known. */
+struct vm *fleet_vm_by_uuid(const struct fleet *fleet, const char *uuid);
+/* The same, but where several nodes claim to run it the one of that node. */
+struct vm *fleet_vm_at(const struct fleet *fleet, const char *uuid, const char *node);
+/* Whether a connected node other than the VM's own tells that it runs it. */
+bool fleet_runs_elsewhere(const struct fleet *fleet, const struct vm *vm);
+
+/* What a person calls a VM: its UUID, which goes before a name that looks like one, its name or
+ * instance name. -ENOENT, or -EINVAL where several that may run have it, or several nodes claim to
+ * run it (the text lists them). */
 int fleet_find_vm(const struct fleet *fleet, const char *wanted, struct vm **ret_vm,
 		  struct error *err);
 /* The same among the VMs of a project, as if there were no others. "": among all. */

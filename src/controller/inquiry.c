@@ -278,15 +278,16 @@ static void pass_over(struct controller *controller, struct alarm *alarm, json_t
 
 /* One VM of an alarm. When another one that goes alike is being looked into, its turn comes after.
  */
-static void ask_about(struct controller *controller, struct alarm *alarm, const char *uuid)
+static void ask_about(struct controller *controller, struct alarm *alarm, const json_t *column)
 {
+	struct vm *vm =
+		fleet_vm_at(&controller->fleet, text_of(column, "uuid"), text_of(column, "node"));
 	struct inquiries *inquiries = &controller->inquiries;
 	struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
 	json_t *list = list_of(alarm), *entry;
 	const json_t *alike;
-	struct vm *vm;
 
-	if (!inquiry || !list || fleet_find_vm(&controller->fleet, uuid, &vm, NULL) < 0) {
+	if (!inquiry || !list || !vm) {
 		free(inquiry);
 		return;
 	}
@@ -356,7 +357,7 @@ static void follow_alarm(struct controller *controller, struct alarm *alarm)
 		}
 		if (!entry && inquiries->count < INQUIRIES_MAX &&
 		    json_array_size(list) < ENTRIES_MAX && count_looks(list) < INQUIRY_VMS_MAX)
-			ask_about(controller, alarm, uuid);
+			ask_about(controller, alarm, column);
 	}
 	alarm_set_looking(alarm, has_pending(inquiries, alarm->id), controller->history);
 }
@@ -391,12 +392,17 @@ static void note_answer(struct controller *controller, const struct inquiry *inq
 	json_decref(found);
 }
 
-static const char *name_of(struct controller *controller, const struct inquiry *inquiry)
+/* NULL: it is not known any more. */
+static struct vm *vm_of(const struct controller *controller, const struct inquiry *inquiry)
 {
-	struct vm *vm;
+	return fleet_vm_at(&controller->fleet, inquiry->vm, inquiry->node);
+}
 
-	return fleet_find_vm(&controller->fleet, inquiry->vm, &vm, NULL) < 0 ? inquiry->vm
-									     : vm->name;
+static const char *name_of(const struct controller *controller, const struct inquiry *inquiry)
+{
+	const struct vm *vm = vm_of(controller, inquiry);
+
+	return vm ? vm->name : inquiry->vm;
 }
 
 /* What the looks into the alarm's VMs tell together (paper VI-B): said once, when it changes. */
@@ -501,19 +507,19 @@ static void respond(struct controller *controller, const struct inquiry *inquiry
 		    const json_t *found)
 {
 	const struct alarm *alarm = alarm_of(inquiry);
-	struct vm *vm;
+	struct vm *vm = vm_of(controller, inquiry);
 
-	if (alarm && found && fleet_find_vm(&controller->fleet, inquiry->vm, &vm, NULL) == 0)
+	if (alarm && found && vm)
 		respond_consider(controller, alarm, vm, inquiry->playbooks, found);
 }
 
 /* When the VM was looked into before; from now on that is now. 0: it was not. */
 static int64_t note_look(const struct controller *controller, const struct inquiry *inquiry)
 {
+	struct vm *vm = vm_of(controller, inquiry);
 	int64_t before;
-	struct vm *vm;
 
-	if (fleet_find_vm(&controller->fleet, inquiry->vm, &vm, NULL) < 0)
+	if (!vm)
 		return 0;
 	before = vm->looked_usec;
 	vm->looked_usec = clock_wall_usec();
@@ -531,7 +537,7 @@ static void take_report(struct controller *controller, const struct inquiry *inq
 	cleanup(free) char *summary = same ? keep(same) : found ? suspects_summarise(found) : NULL;
 	cleanup(free) char *text = NULL;
 
-	account_add(controller, inquiry->vm, report, found);
+	account_add(vm_of(controller, inquiry), report, found);
 	if (asprintf(&text, "%s: %s%s%s", name_of(controller, inquiry),
 		     summary ? summary : "nothing in it explains the change",
 		     *reason ? "; but " : "", reason) < 0)

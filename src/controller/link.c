@@ -53,20 +53,41 @@ static void on_opened(void *userdata, struct bus_peer *peer)
 
 /* Silence */
 
+static void mark_vm_stale(struct controller *controller, struct vm *vm)
+{
+	int64_t time = vm->node->watermark_usec + vm->node->interval_usec;
+
+	for (size_t i = 0; i < METRIC_COUNT; i++) {
+		struct tracker *tracker = &vm->series[i].tracker;
+
+		if (!vm->series[i].exists || tracker->state == TRACKER_STALE)
+			continue;
+		tracker_mark_stale(tracker, time);
+		history_point(controller->history, vm, (enum metric)i, time);
+	}
+}
+
+static void drop_vm(struct controller *controller, struct vm *vm)
+{
+	vm->gone = true;
+	vm->gone_usec = clock_wall_usec();
+	log_info("VM %s of node %s is gone", vm->name, vm->node->name);
+	mark_vm_stale(controller, vm);
+	groups_place(&controller->groups, vm);
+}
+
+/* A VM that another node runs meanwhile is not to be waited for. */
 static void mark_stale(struct controller *controller, struct node *node)
 {
-	int64_t time = node->watermark_usec + node->interval_usec;
 	struct vm *vm;
 
 	map_foreach (node->vms, i, vm) {
-		for (size_t j = 0; !vm->gone && j < METRIC_COUNT; j++) {
-			struct tracker *tracker = &vm->series[j].tracker;
-
-			if (!vm->series[j].exists || tracker->state == TRACKER_STALE)
-				continue;
-			tracker_mark_stale(tracker, time);
-			history_point(controller->history, vm, (enum metric)j, time);
-		}
+		if (vm->gone)
+			continue;
+		if (fleet_runs_elsewhere(&controller->fleet, vm))
+			drop_vm(controller, vm);
+		else
+			mark_vm_stale(controller, vm);
 	}
 	history_write(controller->history);
 }
@@ -237,7 +258,7 @@ static int take_vms(struct controller *controller, struct node *node,
 			vm->number = 0; /* the store learns the new names */
 		if (fleet_name_vm(vm, told->name, told->instance, told->project, told->vcpus) < 0)
 			return -ENOMEM;
-		vm->gone = false;
+		vm->gone = vm->stored = false;
 		node->order[i] = vm;
 		groups_place(&controller->groups, vm);
 	}
@@ -254,22 +275,25 @@ static bool is_in_order(const struct node *node, const struct vm *vm)
 
 static void drop_missing(struct controller *controller, struct node *node)
 {
-	int64_t time = node->watermark_usec + node->interval_usec;
 	struct vm *vm;
 
-	map_foreach (node->vms, i, vm) {
-		if (vm->gone || is_in_order(node, vm))
-			continue;
-		vm->gone = true;
-		vm->gone_usec = clock_wall_usec();
-		log_info("VM %s of node %s is gone", vm->name, node->name);
-		for (size_t j = 0; j < METRIC_COUNT; j++) {
-			if (!vm->series[j].exists || vm->series[j].tracker.state == TRACKER_STALE)
-				continue;
-			tracker_mark_stale(&vm->series[j].tracker, time);
-			history_point(controller->history, vm, (enum metric)j, time);
+	map_foreach (node->vms, i, vm)
+		if (!vm->gone && !is_in_order(node, vm))
+			drop_vm(controller, vm);
+}
+
+/* What the node runs now and another one ran that is away: it has come over. */
+static void take_over(struct controller *controller, const struct node *node)
+{
+	struct node *other;
+
+	map_foreach (controller->fleet.nodes, i, other) {
+		for (size_t j = 0; other->state != NODE_CONNECTED && j < node->order_count; j++) {
+			struct vm *vm = map_find(other->vms, node->order[j]->uuid_text);
+
+			if (vm && vm != node->order[j] && !vm->gone)
+				drop_vm(controller, vm);
 		}
-		groups_place(&controller->groups, vm);
 	}
 }
 
@@ -312,6 +336,7 @@ static int take_epoch(struct controller *controller, struct node *node,
 	node->in_epoch = true;
 	node->heard_usec = clock_mono_usec();
 	drop_missing(controller, node);
+	take_over(controller, node);
 	codec_free(node->codec);
 	node->codec = keep(codec);
 	start_series(node, epoch->deltas);

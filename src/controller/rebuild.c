@@ -55,6 +55,7 @@ static int take_vm(void *userdata, int64_t number, const struct store_vm *seen)
 	if (!vm || fleet_name_vm(vm, seen->name, seen->instance, seen->project, seen->vcpus) < 0)
 		return error_set(context->err, -ENOMEM, "out of memory");
 	vm->number = number;
+	vm->stored = true;
 	node->interval_usec = context->controller->settings.interval_usec;
 	return 0;
 }
@@ -203,13 +204,12 @@ static void note_looks(const struct controller *controller, const json_t *eviden
 
 	json_array_foreach(json_object_get(evidence, "introspection"), i, entry)
 	{
+		struct vm *vm = fleet_vm_at(&controller->fleet, text_of(entry, "uuid"),
+					    text_of(entry, "node"));
 		int64_t time;
-		struct vm *vm;
 
-		if (strcmp(text_of(entry, "state"), "done") == 0 &&
-		    clock_parse(text_of(entry, "answered"), &time) == 0 &&
-		    fleet_find_vm(&controller->fleet, text_of(entry, "uuid"), &vm, NULL) == 0 &&
-		    time > vm->looked_usec)
+		if (vm && strcmp(text_of(entry, "state"), "done") == 0 &&
+		    clock_parse(text_of(entry, "answered"), &time) == 0 && time > vm->looked_usec)
 			vm->looked_usec = time;
 	}
 }

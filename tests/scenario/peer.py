@@ -160,9 +160,10 @@ class Node:
     """Connects, and then observes its VMs, {name: project}, on a thread of its own: a row each `pace` seconds with what `values` gives
     for (row, VM), a number per metric of the paper. What atomd says waits in receive(). When the connection is over `ended` is true,
     and `farewell` what was said of the reason. Without `tells` it says no more than HELLO until begin(). Its time runs ahead of the
-    clock where `pace` is shorter than the interval: one that comes back must begin no earlier, at `time_usec`."""
+    clock where `pace` is shorter than the interval: one that comes back must begin no earlier, at `time_usec`. VMs have UUIDs of their
+    own, but for those of `uuids`."""
 
-    def __init__(self, world, name, vms, values, pace=0.02, tells=True, time_usec=0):
+    def __init__(self, world, name, vms, values, pace=0.02, tells=True, time_usec=0, uuids=None):
         if not os.path.exists(world.path(f"pki/{name}.crt")):
             world.atom("enroll", "node", name, "--dir", world.path("pki"))
         context = tls(world, name, ssl.PROTOCOL_TLS_CLIENT)
@@ -170,7 +171,7 @@ class Node:
         self.line = context.wrap_socket(raw, server_hostname="127.0.0.1")
         self.stream = Stream(self.line)
         self.name, self.vms, self.values, self.pace = name, vms, values, pace
-        self.uuids = {vm: uuid.uuid5(uuid.NAMESPACE_DNS, f"{vm}.{name}") for vm in vms}
+        self.uuids = {**{vm: uuid.uuid5(uuid.NAMESPACE_DNS, f"{vm}.{name}") for vm in vms}, **(uuids or {})}
         self.order = sorted(vms, key=lambda vm: self.uuids[vm].bytes)
         self.row, self.due, self.watermark = 0, None, time_usec
         self.inbox, self.outbox = queue.Queue(), queue.Queue()

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Which VM is meant, and who may know of it: VMs that moved, UUIDs that several have, names that look like one, and what is told to a
+project of alarms that others are in too. Nodes of a few lines (peer.py) against the real atomd."""
+import sys
+
+from acts import LOOK, ended, order, refused
+from harness import main, wait_for
+from introspect_test import looks
+from liar_test import flood_of
+from peer import ACT, INTROSPECT, Node, fixed
+
+
+def entries(world, vm):
+    """{node: state} of the VMs of that UUID."""
+    vms = (world.get("/api/v1/vms") or {"vms": []})["vms"]
+    return {each["node"]: each["state"] for each in vms if each["uuid"] == str(vm)}
+
+
+def get(world, name, path):
+    return world.request("GET", path, token=world.token(name))
+
+
+def test_a_vm_that_moved_is_looked_into_and_acted_on(world):
+    """Its host dies, it is started on another one: the first never says that it has it no more."""
+    world.start_atomd(extra="introspect: {sample: 100ms}\n")
+    old = Node(world, "host-a", {"vm1": "", "vm2": ""}, flood_of())
+    wait_for(lambda: entries(world, old.uuids["vm2"]) == {"host-a": "good"}, 20, "it runs")
+    old.close()
+    wait_for(lambda: world.node("host-a")["state"] == "disconnected", 20, "its host is away")
+    new = Node(world, "host-b", {"vm2": "", "vm3": ""}, flood_of("vm2"), uuids={"vm2": old.uuids["vm2"]})
+    request = fixed(new.receive(INTROSPECT, 40), 1)
+    assert entries(world, old.uuids["vm2"]) == {"host-a": "gone", "host-b": "good"}, entries(world, old.uuids["vm2"])
+    assert entries(world, old.uuids["vm1"]) == {"host-a": "stale"}, "the other one is only not heard of"
+    new.findings(request, LOOK)
+    wait_for(lambda: looks(world)[0]["state"] == "done", 20, "the look")
+    world.kill(world.atomd)
+    world.start_atomd(extra="introspect: {sample: 100ms}\n")
+    assert world.get("/api/v1/vms/vm2")["node"] == "host-b", "of two in the store it is the newer one"
+    new = Node(world, "host-b", {"vm2": "", "vm3": ""}, flood_of("vm2", row=0), uuids=new.uuids, time_usec=new.watermark)
+    wait_for(lambda: entries(world, new.uuids["vm2"]) == {"host-a": "gone", "host-b": "good"}, 20, "after a restart too")
+    for name in ("vm2", str(new.uuids["vm2"])):
+        number = order(world, "pause", name)
+        new.outcome(fixed(new.receive(ACT), 1))
+        assert ended(world, number)["state"] == "done"
+
+
+def test_a_vm_that_moves_before_its_host_is_missed(world):
+    """The host is believed to be there for three intervals more."""
+    world.start_atomd(extra="introspect: {enabled: false}\n")
+    old = Node(world, "host-a", {"vm1": "", "vm2": ""}, flood_of())
+    wait_for(lambda: entries(world, old.uuids["vm2"]) == {"host-a": "good"}, 20, "it runs")
+    old.pace = 1000  # it hangs
+    Node(world, "host-b", {"vm2": ""}, flood_of(), uuids={"vm2": old.uuids["vm2"]})
+    wait_for(lambda: entries(world, old.uuids["vm2"]) == {"host-a": "gone", "host-b": "good"}, 20, "it has come over")
+    assert world.get("/api/v1/vms/vm2")["node"] == "host-b"
+
+
+def test_two_nodes_that_claim_a_vm(world):
+    """A person must not guess; what follows from an alarm stays with the node that it names."""
+    world.start_atomd(extra="introspect: {sample: 100ms}\n")
+    honest = Node(world, "host-b", {"vm1": "", "vm2": ""}, flood_of("vm2"))
+    liar = Node(world, "host-a", {"evil": "", "vm3": ""}, flood_of(), uuids={"evil": honest.uuids["vm2"]})
+    request = fixed(honest.receive(INTROSPECT, 40), 1)
+    told = refused(world, 400, {"kind": "pause", "vm": str(honest.uuids["vm2"])})
+    assert "both host-" in told and "say that they run the VM" in told, told
+    number = order(world, "contain", "vm2", peer="10.0.0.9", expiry_seconds=60)  # a name that one has alone
+    honest.outcome(fixed(honest.receive(ACT), 1))
+    honest.findings(fixed(honest.receive(INTROSPECT), 1), LOOK)
+    assert ended(world, number)["state"] == "done"
+    world.post("/api/v1/actions", kind="release", undoes=number)
+    honest.receive(ACT)
+    honest.findings(request, LOOK)
+    look = wait_for(lambda: looks(world)[0]["state"] == "done" and looks(world)[0], 20, "the look")
+    assert look["vm"] == "vm2" and look["node"] == "host-b" and look["text"].startswith("vm2: "), look
+    assert liar.next(0.5) is None, "the other one is asked nothing"
+
+
+def test_a_name_that_is_the_uuid_of_another_vm(world):
+    world.add_token("sam", "operator", "shop")
+    world.start_atomd(extra="introspect: {enabled: false}\n")
+    bank = Node(world, "host-b", {"vm2": "bank"}, flood_of())
+    uuid = str(bank.uuids["vm2"])
+    shop = Node(world, "host-a", {uuid: "shop"}, flood_of())
+    wait_for(lambda: len(world.get("/api/v1/vms")["vms"]) == 2, 20, "both VMs")
+    assert world.get(f"/api/v1/vms/{uuid}")["name"] == "vm2"
+    number = order(world, "pause", uuid, why="bank business")
+    bank.outcome(fixed(bank.receive(ACT), 1))
+    action = ended(world, number)
+    assert action["state"] == "done" and action["node"] == "host-b", action
+    assert get(world, "sam", f"/api/v1/actions/{number}")[0] == 404 and shop.next(0.2) is None
+    assert get(world, "sam", "/api/v1/actions")[1]["actions"] == []
+    assert get(world, "sam", f"/api/v1/vms/{uuid}")[1]["uuid"] == str(shop.uuids[uuid]), "its own it may call so"
+
+
+if __name__ == "__main__":
+    sys.exit(main([test_a_vm_that_moved_is_looked_into_and_acted_on, test_a_vm_that_moves_before_its_host_is_missed,
+                   test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm]))
