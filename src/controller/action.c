@@ -225,10 +225,12 @@ static struct action *make(struct actions *actions, const struct action_order *o
 	action->name = strdup(order->vm->name);
 	action->by = strdup(order->by);
 	action->why = strdup(order->why);
+	action->project = strdup(order->vm->project);
 	action->arguments = order->arguments ? json_incref(order->arguments) : json_object();
 	action->findings = order->findings ? json_deep_copy(order->findings) : NULL;
-	return action->name && action->by && action->why && action->arguments ? action
-									      : action_free(action);
+	return action->name && action->by && action->why && action->project && action->arguments
+		       ? action
+		       : action_free(action);
 }
 
 /* Recorded, else it is not. */

@@ -20,6 +20,8 @@ struct action {
 	char vm[VM_UUID_TEXT_SIZE]; /* the UUID as text: VMs come and go */
 	char node[BUS_NAME_MAX + 1];
 	char *name, *by, *why;
+	char *project; /* of the VM when it was ordered: who may see it, whatever becomes of the VM
+			*/
 	json_t *arguments;
 	json_t *findings; /* for the first record of the audit; NULL: none */
 	int64_t made_usec, due_usec, sent_usec, ended_usec; /* wall clock, 0: not yet */

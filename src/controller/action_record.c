@@ -214,18 +214,19 @@ json_t *action_describe(const struct action *action)
 	const char *outcome =
 		action->state == ACTION_VERIFYING ? action_state_name(action->outcome) : NULL;
 
-	return json_pack("{s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:O, s:b, s:s, s:s, s:s, s:o, s:o, "
-			 "s:o, s:o, s:o, s:s?, s:s?, s:s?, s:o, s:o}",
-			 "id", (json_int_t)action->id, "number", (json_int_t)action->number,
-			 "alarm", number_or_null(action->alarm), "vm", action->name, "uuid",
-			 action->vm, "node", action->node, "kind", wire_act_kind_name(action->kind),
-			 "arguments", action->arguments, "dry_run", action->dry_run, "state",
-			 action_state_name(action->state), "by", action->by, "why", action->why,
-			 "made", api_time(action->made_usec), "due", api_time(action->due_usec),
-			 "sent", api_time(action->sent_usec), "ended", api_time(action->ended_usec),
-			 "after", number_or_null(action->after), "outcome", outcome, "reason",
-			 action->reason, "verified", action->verified, "effective",
-			 describe_effect(action->effect), "report", report);
+	return json_pack(
+		"{s:I, s:I, s:o, s:s, s:s, s:s, s:s, s:s, s:O, s:b, s:s, s:s, s:s, s:o, s:o, "
+		"s:o, s:o, s:o, s:s?, s:s?, s:s?, s:o, s:o}",
+		"id", (json_int_t)action->id, "number", (json_int_t)action->number, "alarm",
+		number_or_null(action->alarm), "vm", action->name, "uuid", action->vm, "project",
+		action->project, "node", action->node, "kind", wire_act_kind_name(action->kind),
+		"arguments", action->arguments, "dry_run", action->dry_run, "state",
+		action_state_name(action->state), "by", action->by, "why", action->why, "made",
+		api_time(action->made_usec), "due", api_time(action->due_usec), "sent",
+		api_time(action->sent_usec), "ended", api_time(action->ended_usec), "after",
+		number_or_null(action->after), "outcome", outcome, "reason", action->reason,
+		"verified", action->verified, "effective", describe_effect(action->effect),
+		"report", report);
 }
 
 static int64_t time_in(const json_t *object, const char *key)
@@ -262,7 +263,8 @@ static bool parse_names(struct action *action, const json_t *described)
 	action->name = strdup(text_of(described, "vm"));
 	action->by = strdup(text_of(described, "by"));
 	action->why = strdup(text_of(described, "why"));
-	return action->name && action->by && action->why &&
+	action->project = strdup(text_of(described, "project"));
+	return action->name && action->by && action->why && action->project &&
 	       vm_uuid_parse(action->vm, &action->uuid) == 0;
 }
 
@@ -303,6 +305,7 @@ struct action *action_free(struct action *action)
 	free(action->name);
 	free(action->by);
 	free(action->why);
+	free(action->project);
 	free(action->reason);
 	free(action->verified);
 	json_decref(action->arguments);

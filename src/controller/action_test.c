@@ -55,14 +55,15 @@ static void test_arguments_are_checked(void)
 static json_t *described(const char *state, const char *outcome)
 {
 	return json_pack(
-		"{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:I, s:s}, s:b, s:s, s:s, "
+		"{s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:{s:i, s:I, s:s}, s:b, s:s, s:s, "
 		"s:s, s:s, s:n, s:n, s:n, s:n, s:s?, s:s, s:n, s:n, s:{s:[{s:s}]}}",
 		"id", (json_int_t)3, "number", (json_int_t)1764028800000000, "alarm", (json_int_t)7,
-		"vm", "vm2", "uuid", uuid, "node", "host-a", "kind", "end-process", "arguments",
-		"pid", 214, "start_nsec", (json_int_t)5000000000, "command", "ab", "dry_run", 0,
-		"state", state, "by", "operator anna", "why", "a flood", "made",
-		"2026-11-24T10:36:41.123Z", "due", "sent", "ended", "after", "outcome", outcome,
-		"reason", "so", "verified", "effective", "report", "end", "outcome", "dead");
+		"vm", "vm2", "uuid", uuid, "project", "shop", "node", "host-a", "kind",
+		"end-process", "arguments", "pid", 214, "start_nsec", (json_int_t)5000000000,
+		"command", "ab", "dry_run", 0, "state", state, "by", "operator anna", "why",
+		"a flood", "made", "2026-11-24T10:36:41.123Z", "due", "sent", "ended", "after",
+		"outcome", outcome, "reason", "so", "verified", "effective", "report", "end",
+		"outcome", "dead");
 }
 
 static void test_a_record_keeps_what_a_second_look_is_awaited_with(void)

@@ -18,33 +18,21 @@ enum {
 };
 
 struct action_list {
-	struct controller *controller;
-	const struct http_request *request;
+	const char *project; /* that the request is confined to */
 	json_t *actions;
 	json_t *found; /* of a single one */
 };
 
-/* By the VM as it is known now: one that is gone is nobody's any more. */
-static bool may_see(const struct action_list *list, const struct store_action *stored)
-{
-	struct vm *vm;
-
-	if (!*access_project(list->request))
-		return true;
-	vm = fleet_vm_by_uuid(&list->controller->fleet, stored->vm);
-	return vm && access_sees(list->request, vm);
-}
-
 static int take_action(void *userdata, const struct store_action *stored)
 {
 	struct action_list *list = userdata;
-	json_t *described = may_see(list, stored) ? json_loads(stored->detail, 0, NULL) : NULL;
+	cleanup(json_decref) json_t *described = json_loads(stored->detail, 0, NULL);
 
-	if (!described)
+	if (!described || !scope_has_entry(described, list->project))
 		return 0;
 	if (list->actions)
-		return json_array_append_new(list->actions, described);
-	list->found = described;
+		return json_array_append(list->actions, described);
+	list->found = keep(described);
 	return 0;
 }
 
@@ -65,7 +53,8 @@ static int number_argument(struct http_request *request, const char *name, int64
 
 int api_actions(void *userdata, struct http_request *request, struct error *err)
 {
-	struct action_list list = {.controller = userdata, .request = request};
+	struct action_list list = {.project = access_project(request)};
+	const struct controller *controller = userdata;
 	char state[32] = "";
 	const char *argument;
 	int64_t alarm;
@@ -79,7 +68,7 @@ int api_actions(void *userdata, struct http_request *request, struct error *err)
 	argument = http_request_query(request, "state");
 	(void)snprintf(state, sizeof(state), "%s", argument ? argument : "");
 	list.actions = json_array();
-	r = store_each_action(history_store(list.controller->history), alarm, *state ? state : NULL,
+	r = store_each_action(history_store(controller->history), alarm, *state ? state : NULL,
 			      limit, take_action, &list, err);
 	if (r < 0) {
 		json_decref(list.actions);
@@ -104,7 +93,7 @@ static int parse_id(const struct http_request *request, int64_t *ret_id, struct 
 static int read_action(struct controller *controller, const struct http_request *request,
 		       int64_t id, json_t **ret_action, struct error *err)
 {
-	struct action_list list = {.controller = controller, .request = request};
+	struct action_list list = {.project = access_project(request)};
 	int r = store_get_action(history_store(controller->history), id, take_action, &list, err);
 
 	if (r == -ENOENT || (r == 0 && !list.found))

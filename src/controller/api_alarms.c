@@ -134,8 +134,9 @@ static int take_event(void *userdata, const struct store_event *event)
 static int take_action_id(void *userdata, const struct store_action *action)
 {
 	const struct view *view = userdata;
+	cleanup(json_decref) json_t *described = json_loads(action->detail, 0, NULL);
 
-	if (*view->project && !scope_has_vm(view->body, action->vm, view->project))
+	if (!scope_has_entry(described, view->project))
 		return 0;
 	return json_array_append_new(json_object_get(view->body, "actions"),
 				     json_integer(action->id));

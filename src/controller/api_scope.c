@@ -10,6 +10,11 @@ static bool is_of(const json_t *entry, const char *project)
 	return strcmp(text_of(entry, "project"), project) == 0;
 }
 
+bool scope_has_entry(const json_t *entry, const char *project)
+{
+	return !*project || is_of(entry, project);
+}
+
 /* The lists of the evidence whose entries say their project. */
 static const char *const lists[] = {"columns", "introspection", "notes"};
 

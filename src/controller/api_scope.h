@@ -14,5 +14,7 @@ bool scope_evidence(json_t *evidence, const char *project);
 bool scope_is_visible(const json_t *evidence, const char *project);
 /* Whether every VM that the alarm names is of the project. */
 bool scope_is_whole(const json_t *evidence, const char *project);
+/* Whether an action, a look, a column is for the project to see. */
+bool scope_has_entry(const json_t *entry, const char *project);
 /* Whether the evidence has a look or a column of that VM (UUID) and project. */
 bool scope_has_vm(const json_t *evidence, const char *uuid, const char *project);

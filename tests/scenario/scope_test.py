@@ -87,12 +87,33 @@ def test_a_name_that_is_the_uuid_of_another_vm(world):
     number = order(world, "pause", uuid, why="bank business")
     bank.outcome(fixed(bank.receive(ACT), 1))
     action = ended(world, number)
-    assert action["state"] == "done" and action["node"] == "host-b", action
+    assert action["state"] == "done" and action["node"] == "host-b" and action["project"] == "bank", action
     assert get(world, "sam", f"/api/v1/actions/{number}")[0] == 404 and shop.next(0.2) is None
     assert get(world, "sam", "/api/v1/actions")[1]["actions"] == []
     assert get(world, "sam", f"/api/v1/vms/{uuid}")[1]["uuid"] == str(shop.uuids[uuid]), "its own it may call so"
 
 
+def test_an_action_stays_its_projects(world):
+    """Whoever the VM belongs to later, and when it is gone."""
+    world.add_token("sam", "operator", "shop")
+    world.add_token("bea", "operator", "bank")
+    world.start_atomd(extra="introspect: {enabled: false}\n")
+    node = Node(world, "host-a", {"vm1": "shop", "vm2": "shop"}, flood_of())
+    wait_for(lambda: len(world.get("/api/v1/vms")["vms"]) == 2, 20, "both VMs")
+    numbers = []
+    for vm in ("vm1", "vm2"):
+        numbers.append(order(world, "pause", vm))
+        node.outcome(fixed(node.receive(ACT), 1))
+        ended(world, numbers[-1])
+    node.close()
+    Node(world, "host-a", {"vm2": "bank"}, flood_of(), time_usec=node.watermark)
+    wait_for(lambda: entries(world, node.uuids["vm1"]) == {"host-a": "gone"}, 20, "another epoch")
+    for number in numbers:
+        assert get(world, "sam", f"/api/v1/actions/{number}")[0] == 200
+        assert get(world, "bea", f"/api/v1/actions/{number}")[0] == 404
+    assert [action["id"] for action in get(world, "sam", "/api/v1/actions")[1]["actions"]] == numbers[::-1]
+
+
 if __name__ == "__main__":
     sys.exit(main([test_a_vm_that_moved_is_looked_into_and_acted_on, test_a_vm_that_moves_before_its_host_is_missed,
-                   test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm]))
+                   test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm, test_an_action_stays_its_projects]))
