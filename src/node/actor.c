@@ -11,7 +11,7 @@
 #include "node/actor_deed.h"
 
 enum {
-	EXPIRY_CHECK_MSEC = 60000, /* at most so long: the wall clock may be set */
+	CHECK_MSEC = 60000, /* at most so long: the wall clock may be set */
 	EXPIRY_RETRY_MSEC = 60000,
 };
 
@@ -24,8 +24,9 @@ enum {
 struct job {
 	struct actor *owner;
 	struct deed deed;
-	bool is_expiry; /* the node's own release: nobody waits for the answer */
-	bool is_begun;  /* by the journal */
+	int64_t deadline_usec; /* monotonic; waiting counts */
+	bool is_expiry;        /* the node's own release: nobody waits for the answer */
+	bool is_begun;         /* by the journal */
 };
 
 struct actor {
@@ -35,8 +36,10 @@ struct actor {
 	struct job *running[ACTOR_RUNNING_MAX];
 	struct job *waiting[ACTOR_WAITING_MAX + 1]; /* the oldest first; one is an expiry's place */
 	size_t running_count, waiting_count;
-	uv_timer_t *expiry; /* outlives the actor until its close callback */
+	uv_timer_t *timer; /* of deadlines and expiries; outlives the actor until its close callback
+			    */
 	bool is_expiring;
+	int64_t retry_usec; /* monotonic: no expiry before */
 };
 
 /* Answers */
@@ -87,8 +90,6 @@ static struct job *free_job(struct job *job)
 	return NULL;
 }
 
-static void schedule_expiry(struct actor *actor, uint64_t at_least_msec);
-
 static void end_expiry(struct job *job, const struct deed_end *end)
 {
 	struct actor *actor = job->owner;
@@ -99,7 +100,7 @@ static void end_expiry(struct job *job, const struct deed_end *end)
 		  "containment %llu of VM %s is over%s%s", (unsigned long long)job->deed.act.undoes,
 		  job->deed.name,
 		  is_done ? "" : ", but its table is left: ", is_done ? "" : end->reason);
-	schedule_expiry(actor, is_done ? 0 : EXPIRY_RETRY_MSEC);
+	actor->retry_usec = is_done ? 0 : clock_mono_usec() + EXPIRY_RETRY_MSEC * USEC_PER_MSEC;
 }
 
 /* What is done is told as it is, whether or not it can be recorded. */
@@ -122,8 +123,6 @@ static void end_job(struct job *job, struct deed_end *end)
 		end_expiry(job, end);
 	else
 		answer_end(job->owner, job->deed.act.action, end);
-	if (!job->is_expiry && job->deed.act.kind == WIRE_ACT_CONTAIN)
-		schedule_expiry(job->owner, 0);
 }
 
 static void leave(struct actor *actor, const struct job *job)
@@ -152,6 +151,14 @@ static void on_ended(void *userdata, const struct program_result *result)
 
 /* Starting */
 
+/* What it has waited is off the time that its order has. */
+static int64_t time_left_usec(const struct job *job)
+{
+	int64_t left_usec = job->deadline_usec - clock_mono_usec();
+
+	return left_usec > USEC_PER_MSEC ? left_usec : USEC_PER_MSEC;
+}
+
 /* What cannot be recorded is not done. False: the end says so. */
 static bool begin(struct job *job, struct deed_end *ret_end)
 {
@@ -175,7 +182,8 @@ static bool start_job(struct actor *actor, struct job *job, struct deed_end *ret
 
 	if (!deed_prepare(&job->deed, &actor->options, ret_end) || !begin(job, ret_end))
 		return false;
-	r = deed_start(&job->deed, actor->loop, &actor->options, on_ended, job);
+	r = deed_start(&job->deed, actor->loop, &actor->options, time_left_usec(job), on_ended,
+		       job);
 	if (r == 0) {
 		actor->running[actor->running_count++] = job;
 		return true;
@@ -185,59 +193,143 @@ static bool start_job(struct actor *actor, struct job *job, struct deed_end *ret
 	return false;
 }
 
-static bool is_busy(const struct actor *actor, const struct vm_uuid *vm)
+/* At the taps, beside whatever a program does to the VM's process. */
+static bool is_of_net(const struct job *job)
 {
-	for (size_t i = 0; i < actor->running_count; i++)
-		if (vm_uuid_equal(&actor->running[i]->deed.act.vm, vm))
-			return true;
-	return false;
+	return job->deed.act.kind == WIRE_ACT_CONTAIN || job->deed.act.kind == WIRE_ACT_RELEASE;
 }
 
-/* The oldest whose VM is free; NULL: none. */
-static struct job *take_waiting(struct actor *actor)
+static bool is_snapshot(const struct job *job)
 {
-	for (size_t i = 0; i < actor->waiting_count; i++) {
-		struct job *job = actor->waiting[i];
+	return job->deed.act.kind == WIRE_ACT_SNAPSHOT;
+}
 
-		if (is_busy(actor, &job->deed.act.vm))
-			continue;
-		actor->waiting_count--;
-		memmove(actor->waiting + i, actor->waiting + i + 1,
-			(actor->waiting_count - i) * sizeof(struct job *));
-		return job;
+/* Actions of one VM keep their order, but none waits for another that does not touch what it
+ * touches. A snapshot lasts long and only reads: a pause or resume, which loses or gives back the
+ * VM's service, passes it. Ending a process does not: what it changes may be the evidence. */
+static bool must_wait_for(const struct job *job, const struct job *earlier)
+{
+	enum wire_act_kind kind = job->deed.act.kind;
+
+	if (!vm_uuid_equal(&job->deed.act.vm, &earlier->deed.act.vm) ||
+	    is_of_net(job) != is_of_net(earlier))
+		return false;
+	return !is_snapshot(earlier) || (kind != WIRE_ACT_PAUSE && kind != WIRE_ACT_RESUME);
+}
+
+/* One place is never a snapshot's, whatever VM it is of. */
+static bool may_start(const struct actor *actor, size_t position)
+{
+	const struct job *job = actor->waiting[position];
+	size_t snapshots = 0;
+
+	for (size_t i = 0; i < actor->running_count; i++) {
+		snapshots += is_snapshot(actor->running[i]);
+		if (must_wait_for(job, actor->running[i]))
+			return false;
 	}
+	for (size_t i = 0; i < position; i++)
+		if (must_wait_for(job, actor->waiting[i]))
+			return false;
+	return !is_snapshot(job) || snapshots < ACTOR_SNAPSHOTS_MAX;
+}
+
+static struct job *take_waiting(struct actor *actor, size_t position)
+{
+	struct job *job = actor->waiting[position];
+
+	actor->waiting_count--;
+	memmove(actor->waiting + position, actor->waiting + position + 1,
+		(actor->waiting_count - position) * sizeof(struct job *));
+	return job;
+}
+
+/* The oldest that may start; NULL: none. */
+static struct job *take_next(struct actor *actor)
+{
+	for (size_t i = 0; i < actor->waiting_count; i++)
+		if (actor->running_count < ACTOR_RUNNING_MAX && may_start(actor, i))
+			return take_waiting(actor, i);
 	return NULL;
 }
+
+/* NULL: none. */
+static struct job *take_late(struct actor *actor)
+{
+	int64_t now_usec = clock_mono_usec();
+
+	for (size_t i = 0; i < actor->waiting_count; i++)
+		if (actor->waiting[i]->deadline_usec <= now_usec)
+			return take_waiting(actor, i);
+	return NULL;
+}
+
+/* Who gave the order has taken it for lost by then: doing it later would be a surprise. */
+static void end_late(struct actor *actor)
+{
+	struct deed_end end;
+	struct job *job;
+
+	while ((job = take_late(actor))) {
+		deed_end_set(&end, WIRE_OUTCOME_FAILED, "not begun in time, nothing was done");
+		end_job(job, &end);
+		free_job(job);
+	}
+}
+
+static void schedule(struct actor *actor);
 
 static void start_waiting(struct actor *actor)
 {
 	struct deed_end end;
 	struct job *job;
 
-	while (actor->running_count < ACTOR_RUNNING_MAX && (job = take_waiting(actor)))
+	end_late(actor);
+	while ((job = take_next(actor)))
 		if (!start_job(actor, job, &end)) {
 			end_job(job, &end);
 			free_job(job);
 		}
+	schedule(actor);
+}
+
+/* The timer */
+
+/* Monotonic; INT64_MAX: none. */
+static int64_t next_expiry_usec(const struct actor *actor)
+{
+	const struct journal_containment *first = journal_first_containment(actor->options.journal);
+	int64_t usec;
+
+	if (!first || actor->is_expiring)
+		return INT64_MAX;
+	usec = clock_mono_usec() + first->until_usec - clock_wall_usec();
+	return usec > actor->retry_usec ? usec : actor->retry_usec;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+/* For what comes first: a deadline of what waits, or the end of a containment. */
+static void schedule(struct actor *actor)
+{
+	int64_t next_usec = next_expiry_usec(actor), msec;
+
+	for (size_t i = 0; i < actor->waiting_count; i++)
+		if (actor->waiting[i]->deadline_usec < next_usec)
+			next_usec = actor->waiting[i]->deadline_usec;
+	if (next_usec == INT64_MAX) {
+		(void)uv_timer_stop(actor->timer); /* cannot fail */
+		return;
+	}
+	msec = (next_usec - clock_mono_usec()) / USEC_PER_MSEC + 1;
+	if (msec < 0)
+		msec = 0;
+	if (msec > CHECK_MSEC)
+		msec = CHECK_MSEC;
+	(void)uv_timer_start(actor->timer, on_timer, (uint64_t)msec, 0);
 }
 
 /* Containments whose time is over */
-
-static void on_expiry(uv_timer_t *timer);
-
-static void schedule_expiry(struct actor *actor, uint64_t at_least_msec)
-{
-	const struct journal_containment *first = journal_first_containment(actor->options.journal);
-	int64_t msec = first ? (first->until_usec - clock_wall_usec()) / USEC_PER_MSEC + 1 : 0;
-
-	if (!first || actor->is_expiring)
-		return;
-	if (msec < (int64_t)at_least_msec)
-		msec = (int64_t)at_least_msec;
-	if (msec > EXPIRY_CHECK_MSEC)
-		msec = EXPIRY_CHECK_MSEC;
-	(void)uv_timer_start(actor->expiry, on_expiry, (uint64_t)msec, 0);
-}
 
 /* Returns owned, NULL when memory is out. */
 static struct job *make_job(struct actor *actor, const struct wire_act *act, const char *name,
@@ -248,35 +340,38 @@ static struct job *make_job(struct actor *actor, const struct wire_act *act, con
 	if (!job)
 		return NULL;
 	job->owner = actor;
+	job->deadline_usec = clock_mono_usec() + act->timeout_usec;
 	return deed_init(&job->deed, act, name, controller) < 0 ? free_job(job) : job;
 }
 
-static void on_expiry(uv_timer_t *timer)
+/* Its place is kept. */
+static void queue_expiry(struct actor *actor, const struct journal_containment *containment)
 {
-	struct actor *actor = timer->data;
-	const struct journal_containment *first = journal_first_containment(actor->options.journal);
-	struct wire_act act = {.kind = WIRE_ACT_RELEASE,
-			       .timeout_usec = EXPIRY_TIMEOUT_USEC,
-			       .who = "expiry",
-			       .command = "",
-			       .peer = "",
-			       .address = ""};
-	struct job *job = NULL;
+	const struct wire_act act = {.vm = containment->vm,
+				     .kind = WIRE_ACT_RELEASE,
+				     .undoes = containment->action,
+				     .timeout_usec = EXPIRY_TIMEOUT_USEC,
+				     .who = "expiry",
+				     .command = "",
+				     .peer = "",
+				     .address = ""};
+	struct job *job = make_job(actor, &act, containment->name, "");
 
-	if (!first || first->until_usec > clock_wall_usec()) {
-		schedule_expiry(actor, 0);
-		return;
-	}
-	act.vm = first->vm;
-	act.undoes = first->action;
-	job = make_job(actor, &act, first->name, "");
 	if (!job) {
-		schedule_expiry(actor, EXPIRY_RETRY_MSEC);
+		actor->retry_usec = clock_mono_usec() + EXPIRY_RETRY_MSEC * USEC_PER_MSEC;
 		return;
 	}
 	job->is_expiry = true;
 	actor->is_expiring = true;
 	actor->waiting[actor->waiting_count++] = job;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct actor *actor = timer->data;
+
+	if (next_expiry_usec(actor) <= clock_mono_usec())
+		queue_expiry(actor, journal_first_containment(actor->options.journal));
 	start_waiting(actor);
 }
 
@@ -423,14 +518,14 @@ struct actor *actor_new(uv_loop_t *loop, const struct actor_options *options)
 	if (!actor)
 		return NULL;
 	actor->loop = loop;
-	actor->expiry = calloc(1, sizeof(*actor->expiry));
-	if (actor->expiry) {
-		(void)uv_timer_init(loop, actor->expiry); /* cannot fail */
-		actor->expiry->data = actor;
+	actor->timer = calloc(1, sizeof(*actor->timer));
+	if (actor->timer) {
+		(void)uv_timer_init(loop, actor->timer); /* cannot fail */
+		actor->timer->data = actor;
 	}
-	if (!copy_options(actor, options) || !actor->expiry)
+	if (!copy_options(actor, options) || !actor->timer)
 		return actor_free(actor);
-	schedule_expiry(actor, 0);
+	schedule(actor);
 	return actor;
 }
 
@@ -444,8 +539,8 @@ struct actor *actor_free(struct actor *actor)
 		program_run_free(actor->running[i]->deed.run);
 		free_job(actor->running[i]);
 	}
-	if (actor->expiry)
-		uv_close((uv_handle_t *)actor->expiry, close_timer);
+	if (actor->timer)
+		uv_close((uv_handle_t *)actor->timer, close_timer);
 	free(actor->program);
 	free(actor->uri);
 	free(actor->nft);

@@ -4,8 +4,9 @@
  * Does to VMs what the controller orders, as far as the node's policy allows it: ends a process,
  * pauses, resumes and saves a VM by runs of atom-vmi, contains a flow by runs of nft. Each order is
  * in the journal before it is begun and when it has ended, and one that is said again is not done
- * again. One action per VM at a time, a few at once, the rest wait in a short queue. Containments
- * are released when their time is over. Never blocks but for the journal. On the loop's thread.
+ * again. A few at once, the rest wait in a short queue, no longer than their time; those of one VM
+ * in their order where they touch the same. Containments are released when their time is over.
+ * Never blocks but for the journal. On the loop's thread.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@
 
 enum {
 	ACTOR_RUNNING_MAX = 2,
+	ACTOR_SNAPSHOTS_MAX = 1, /* of those: they last long */
 	ACTOR_WAITING_MAX = 64,
 	ACTOR_REPORT_SIZE_MAX = WIRE_MESSAGE_SIZE_MAX - 1024, /* room for the rest of it */
 	ACTOR_EVIDENCE_MIB_FREE = 1024,                       /* no snapshot is begun with less */

@@ -367,14 +367,14 @@ static void add_nft_words(struct words *words, const struct deed *deed,
 }
 
 int deed_start(struct deed *deed, uv_loop_t *loop, const struct actor_options *options,
-	       program_run_ended *ended, void *userdata)
+	       int64_t timeout_usec, program_run_ended *ended, void *userdata)
 {
 	struct words words = {.count = 0};
 	struct program_options run = {.arguments = words.arguments,
 				      .input = deed->script,
 				      .input_size = deed->script ? strlen(deed->script) : 0,
 				      .output_max = ACTOR_REPORT_SIZE_MAX,
-				      .timeout_usec = deed->act.timeout_usec,
+				      .timeout_usec = timeout_usec,
 				      .ended = ended,
 				      .userdata = userdata};
 

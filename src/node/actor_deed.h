@@ -47,7 +47,7 @@ bool deed_prepare(struct deed *deed, const struct actor_options *options, struct
 
 /* Starts the program, which `run` is then. As program_run_new(). */
 int deed_start(struct deed *deed, uv_loop_t *loop, const struct actor_options *options,
-	       program_run_ended *ended, void *userdata);
+	       int64_t timeout_usec, program_run_ended *ended, void *userdata);
 /* The program that does it, for people. */
 const char *deed_program(const struct deed *deed, const struct actor_options *options);
 

@@ -700,6 +700,116 @@ static void test_actor_release_that_fails_is_tried_again(void)
 	check(close_world(&world));
 }
 
+/* A snapshot lasts as long as it lasts; what its VM waits for has its own time. */
+static const char slow_snapshot[] =
+	"echo $1 >>ran; test $1 = snapshot || exit 0; while ! test -e go; do sleep 0.02; done";
+
+static void wait_for_text(struct world *world, const char *name, const char *text)
+{
+	while (strcmp(read_text(world, name), text) != 0)
+		(void)uv_run(&world->loop, UV_RUN_NOWAIT);
+}
+
+static void test_actor_order_is_not_begun_when_its_time_is_over(void)
+{
+	struct wire_act act = make_act(1, WIRE_ACT_SNAPSHOT);
+	int64_t start_usec = clock_mono_usec();
+	struct world world;
+
+	open_world(&world, slow_snapshot, "");
+	order(&world, &act);
+	act = make_act(2, WIRE_ACT_END_PROCESS);
+	act.timeout_usec = 200 * USEC_PER_MSEC;
+	order(&world, &act);
+	wait_for(&world, 1);
+	check(clock_mono_usec() - start_usec < 20 * USEC_PER_SEC);
+	check_int(world.answers[0].action, 2);
+	check_int(world.answers[0].status, WIRE_OUTCOME_FAILED);
+	check_string(world.answers[0].reason, "not begun in time, nothing was done");
+	write_file(&world, "go", "");
+	wait_for(&world, 2);
+	check_string(read_text(&world, "ran"), "snapshot\n");
+	/* and it stays so */
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_FAILED);
+	check(strstr(read_text(&world, "journal"), "\"event\":\"ended\",\"action\":2,") != NULL);
+	check(!strstr(read_text(&world, "journal"), "\"event\":\"begun\",\"action\":2,"));
+	check(close_world(&world));
+}
+
+/* The order has so long from its arrival on, not from when it gets its turn. */
+static void test_actor_time_in_the_queue_counts(void)
+{
+	struct wire_act act = make_act(1, WIRE_ACT_PAUSE);
+	int64_t start_usec = clock_mono_usec();
+	struct world world;
+
+	open_world(&world, "test $1 = pause && exec sleep 1; exec sleep 20", "");
+	order(&world, &act);
+	act = make_act(2, WIRE_ACT_RESUME);
+	act.timeout_usec = 2 * USEC_PER_SEC;
+	order(&world, &act);
+	wait_for(&world, 2);
+	check_int(world.answers[1].status, WIRE_OUTCOME_FAILED);
+	check(strstr(world.answers[1].reason, "had not ended when its time was over") != NULL);
+	check_near((double)(clock_mono_usec() - start_usec), 2e6, 9e5);
+	check(close_world(&world));
+}
+
+static void test_actor_snapshots_take_one_place(void)
+{
+	struct world world;
+	struct wire_act act;
+
+	open_world(&world, slow_snapshot, "echo nft >>ran");
+	for (uint64_t action = 1; action <= 3; action++) {
+		act = make_act(action, WIRE_ACT_SNAPSHOT);
+		act.vm.bytes[0] = (uint8_t)action;
+		order(&world, &act);
+	}
+	/* of a VM that is being saved, and of one whose turn has not come */
+	act = make_act(4, WIRE_ACT_CONTAIN);
+	act.vm.bytes[0] = 1;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	act = make_act(5, WIRE_ACT_PAUSE);
+	act.vm.bytes[0] = 1;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	act = make_act(6, WIRE_ACT_RESUME);
+	act.vm.bytes[0] = 2;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	act = make_act(7, WIRE_ACT_RELEASE);
+	act.vm.bytes[0] = 1;
+	act.undoes = 4;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	wait_for_text(&world, "ran", "snapshot\nnft\npause\nresume\nnft\n");
+	write_file(&world, "go", "");
+	wait_for(&world, 7);
+	check_int(world.answered, 7);
+	check(close_world(&world));
+}
+
+/* Also beside a program that has the VM, but those at its taps one after the other. */
+static void test_actor_contains_beside_what_has_the_vm(void)
+{
+	struct wire_act act = make_act(1, WIRE_ACT_END_PROCESS);
+	struct world world;
+
+	open_world(&world, "while ! test -e go; do sleep 0.02; done",
+		   "cat >/dev/null; mkdir net || echo two >>ran; sleep 0.2; rmdir net");
+	order(&world, &act);
+	act = make_act(2, WIRE_ACT_CONTAIN);
+	order(&world, &act);
+	act = make_act(3, WIRE_ACT_RELEASE);
+	act.undoes = 2;
+	check_int(do_act(&world, &act)->action, 2);
+	wait_for(&world, 2);
+	check_int(world.answers[1].action, 3);
+	check_int(world.answers[1].status, WIRE_OUTCOME_DONE);
+	check_string(read_text(&world, "ran"), "");
+	write_file(&world, "go", "");
+	wait_for(&world, 3);
+	check(close_world(&world));
+}
+
 /* Two at once, of different VMs; those of one VM in their order; no more than so many wait. */
 static void test_actor_queue_is_short_and_one_per_vm(void)
 {
@@ -750,4 +860,7 @@ TEST_MAIN(TEST(test_actor_ends_a_process), TEST(test_actor_end_of_a_process_by_e
 	  TEST(test_actor_releases_what_it_contained),
 	  TEST(test_actor_releases_by_itself_when_the_time_is_over),
 	  TEST(test_actor_release_that_fails_is_tried_again),
+	  TEST(test_actor_order_is_not_begun_when_its_time_is_over),
+	  TEST(test_actor_time_in_the_queue_counts), TEST(test_actor_snapshots_take_one_place),
+	  TEST(test_actor_contains_beside_what_has_the_vm),
 	  TEST(test_actor_queue_is_short_and_one_per_vm))
