@@ -167,6 +167,8 @@ static bool begin(struct job *job, struct deed_end *ret_end)
 
 	if (job->deed.act.dry_run || job->is_expiry)
 		return true;
+	if (!deed_may_begin(&job->deed, job->owner->options.journal, ret_end))
+		return false;
 	r = record(job, JOURNAL_BEGUN, NULL, &err);
 	if (r < 0)
 		deed_end_set(ret_end, WIRE_OUTCOME_REFUSED,

@@ -130,7 +130,13 @@ bool deed_check(const struct deed *deed, const struct journal *journal, struct d
 		return check_process(act, ret_end);
 	if (act->kind == WIRE_ACT_RELEASE)
 		return check_release(deed, journal, ret_end);
-	if (act->kind != WIRE_ACT_CONTAIN || act->dry_run ||
+	return true;
+}
+
+bool deed_may_begin(const struct deed *deed, const struct journal *journal,
+		    struct deed_end *ret_end)
+{
+	if (deed->act.kind != WIRE_ACT_CONTAIN ||
 	    journal_containment_count(journal) < JOURNAL_CONTAINMENTS_MAX)
 		return true;
 	deed_end_set(ret_end, WIRE_OUTCOME_FAILED, "%d containments are in force: release some",

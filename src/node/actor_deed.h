@@ -42,6 +42,11 @@ const char *deed_policy_word(enum wire_act_kind kind);
 /* Whether the order makes sense here; else why not. */
 bool deed_check(const struct deed *deed, const struct journal *journal, struct deed_end *ret_end);
 
+/* Whether there is room for it in what the journal keeps. For the moment before it is begun: others
+ * may have begun since it was ordered. */
+bool deed_may_begin(const struct deed *deed, const struct journal *journal,
+		    struct deed_end *ret_end);
+
 /* Makes ready what is needed. False: it has ended already, nothing is to be run. */
 bool deed_prepare(struct deed *deed, const struct actor_options *options, struct deed_end *ret_end);
 

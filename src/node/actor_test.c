@@ -637,6 +637,34 @@ static void test_actor_releases_what_it_contained(void)
 	check(close_world(&world));
 }
 
+/* Those that are under way count. */
+static void test_actor_containments_have_a_limit(void)
+{
+	enum { SOME = JOURNAL_CONTAINMENTS_MAX - 1 };
+	struct wire_act act = make_act(1, WIRE_ACT_CONTAIN);
+	struct journal_record record = {JOURNAL_BEGUN, &act, "web1", "controller", NULL};
+	struct world world;
+
+	open_world(&world, "", "while ! test -e go; do sleep 0.02; done; cat >>rules");
+	for (act.action = 1; act.action <= SOME; act.action++)
+		check_int(journal_append(world.journal, &record, NULL), 0);
+	for (; act.action <= SOME + 4; act.action++) {
+		act.vm.bytes[0] = (uint8_t)act.action;
+		order(&world, &act);
+	}
+	write_file(&world, "go", "");
+	wait_for(&world, 4);
+	check_int(journal_containment_count(world.journal), JOURNAL_CONTAINMENTS_MAX);
+	for (size_t i = 0; i < 4; i++) {
+		bool is_first = world.answers[i].action == SOME + 1;
+
+		check_int(world.answers[i].status,
+			  is_first ? WIRE_OUTCOME_DONE : WIRE_OUTCOME_FAILED);
+		check(is_first || strstr(world.answers[i].reason, "containments are in force"));
+	}
+	check(close_world(&world));
+}
+
 static void run_until_released(struct world *world)
 {
 	int64_t end = clock_mono_usec() + 20 * USEC_PER_SEC;
@@ -857,7 +885,7 @@ TEST_MAIN(TEST(test_actor_ends_a_process), TEST(test_actor_end_of_a_process_by_e
 	  TEST(test_actor_interrupted_action_is_unknown), TEST(test_actor_pauses_and_resumes),
 	  TEST(test_actor_saves_evidence_and_never_over_some), TEST(test_actor_contains_by_nft),
 	  TEST(test_actor_containment_that_is_not_possible),
-	  TEST(test_actor_releases_what_it_contained),
+	  TEST(test_actor_releases_what_it_contained), TEST(test_actor_containments_have_a_limit),
 	  TEST(test_actor_releases_by_itself_when_the_time_is_over),
 	  TEST(test_actor_release_that_fails_is_tried_again),
 	  TEST(test_actor_order_is_not_begun_when_its_time_is_over),

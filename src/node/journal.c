@@ -30,6 +30,7 @@ struct known {
 	enum wire_act_kind kind;
 	struct vm_uuid vm;
 	bool has_line; /* false: its end could not be written */
+	bool is_over;  /* a containment: it is not in force, for certain */
 	off_t offset;  /* of the line of that event */
 	size_t length;
 	char order[DIGEST_TEXT_SIZE];
@@ -75,7 +76,7 @@ static void add_containment(struct journal *journal, const struct record_summary
 	struct journal_containment *containment;
 
 	if (journal->containment_count == JOURNAL_CONTAINMENTS_MAX)
-		return; /* whoever begins one asks first */
+		return; /* whoever begins one asks first; the action itself is known */
 	containment = &journal->containments[journal->containment_count++];
 	*containment = (struct journal_containment){.action = summary->action,
 						    .vm = summary->vm,
@@ -84,8 +85,12 @@ static void add_containment(struct journal *journal, const struct record_summary
 	(void)snprintf(containment->name, sizeof(containment->name), "%s", summary->name);
 }
 
-static void remove_containment(struct journal *journal, uint64_t action)
+static void end_containment(struct journal *journal, uint64_t action)
 {
+	struct known *known = find_known(journal, action);
+
+	if (known && known->kind == WIRE_ACT_CONTAIN)
+		known->is_over = true;
 	for (size_t i = 0; i < journal->containment_count; i++)
 		if (journal->containments[i].action == action) {
 			journal->containments[i] =
@@ -102,10 +107,10 @@ static void follow_containment(struct journal *journal, const struct record_summ
 	if (summary->kind == WIRE_ACT_CONTAIN && !is_over)
 		add_containment(journal, summary);
 	else if (summary->kind == WIRE_ACT_CONTAIN && summary->status == WIRE_OUTCOME_REFUSED)
-		remove_containment(journal, summary->action);
+		end_containment(journal, summary->action);
 	else if (summary->kind == WIRE_ACT_RELEASE && is_over &&
 		 summary->status == WIRE_OUTCOME_DONE)
-		remove_containment(journal, summary->undoes);
+		end_containment(journal, summary->undoes);
 }
 
 static void follow(struct journal *journal, const struct record_summary *summary, off_t offset,
@@ -113,18 +118,18 @@ static void follow(struct journal *journal, const struct record_summary *summary
 {
 	struct known *known = find_known(journal, summary->action);
 
-	follow_containment(journal, summary);
-	if (summary->action == 0)
-		return;
-	if (!known)
+	if (!known && summary->action != 0)
 		known = add_known(journal, summary->action);
-	known->event = summary->event;
-	known->kind = summary->kind;
-	known->vm = summary->vm;
-	known->has_line = true;
-	known->offset = offset;
-	known->length = length;
-	memcpy(known->order, summary->order, sizeof(known->order));
+	if (known) {
+		known->event = summary->event;
+		known->kind = summary->kind;
+		known->vm = summary->vm;
+		known->has_line = true;
+		known->offset = offset;
+		known->length = length;
+		memcpy(known->order, summary->order, sizeof(known->order));
+	}
+	follow_containment(journal, summary);
 }
 
 /* Reading */
@@ -370,10 +375,10 @@ enum journal_containment_state journal_find_containment(const struct journal *jo
 			return vm_uuid_equal(&journal->containments[i].vm, vm)
 				       ? JOURNAL_CONTAINMENT_IN_FORCE
 				       : JOURNAL_CONTAINMENT_NONE;
-	if (known && known->kind == WIRE_ACT_CONTAIN && known->event != JOURNAL_REFUSED &&
-	    vm_uuid_equal(&known->vm, vm))
-		return JOURNAL_CONTAINMENT_OVER;
-	return JOURNAL_CONTAINMENT_NONE;
+	if (!known || known->kind != WIRE_ACT_CONTAIN || known->event == JOURNAL_REFUSED ||
+	    !vm_uuid_equal(&known->vm, vm))
+		return JOURNAL_CONTAINMENT_NONE;
+	return known->is_over ? JOURNAL_CONTAINMENT_OVER : JOURNAL_CONTAINMENT_IN_FORCE;
 }
 
 /* Life */

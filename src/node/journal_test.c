@@ -374,6 +374,29 @@ static void test_journal_containments_in_force(void)
 	close_world(&world);
 }
 
+/* Also one for which there was no room is not over before it has been released. */
+static void test_journal_containment_is_over_when_it_was_released(void)
+{
+	enum { LAST = JOURNAL_CONTAINMENTS_MAX + 1 };
+	struct wire_act act = make_contain(1, DAY_USEC), release = make_act(0, WIRE_ACT_RELEASE);
+	struct world world;
+
+	open_world(&world);
+	for (; act.action <= LAST; act.action++)
+		check_int(begin(&world, &act), 0);
+	check_int(journal_containment_count(world.journal), JOURNAL_CONTAINMENTS_MAX);
+	check_int(journal_find_containment(world.journal, LAST, &act.vm),
+		  JOURNAL_CONTAINMENT_IN_FORCE);
+	release.undoes = LAST;
+	check_int(end(&world, &release, WIRE_OUTCOME_DONE), 0);
+	for (int round = 0; round < 2; round++) {
+		check_int(journal_find_containment(world.journal, LAST, &act.vm),
+			  JOURNAL_CONTAINMENT_OVER);
+		reopen(&world);
+	}
+	close_world(&world);
+}
+
 static void test_journal_that_cannot_be_had_says_why(void)
 {
 	struct wire_act act = make_act(1, WIRE_ACT_PAUSE);
@@ -450,5 +473,7 @@ TEST_MAIN(TEST(test_journal_lines_are_sealed_in_a_chain), TEST(test_journal_know
 	  TEST(test_journal_begun_without_an_end_is_interrupted),
 	  TEST(test_journal_cut_line_is_left_as_it_is),
 	  TEST(test_journal_whole_record_without_an_end_counts), TEST(test_journal_damage_is_named),
-	  TEST(test_journal_containments_in_force), TEST(test_journal_that_cannot_be_had_says_why),
+	  TEST(test_journal_containments_in_force),
+	  TEST(test_journal_containment_is_over_when_it_was_released),
+	  TEST(test_journal_that_cannot_be_had_says_why),
 	  TEST(test_journal_half_a_line_is_not_continued), TEST(test_journal_remembers_the_newest))
