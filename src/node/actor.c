@@ -12,7 +12,6 @@
 
 enum {
 	CHECK_MSEC = 60000, /* at most so long: the wall clock may be set */
-	EXPIRY_RETRY_MSEC = 60000,
 };
 
 #define EXPIRY_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -39,7 +38,6 @@ struct actor {
 	uv_timer_t *timer; /* of deadlines and expiries; outlives the actor until its close callback
 			    */
 	bool is_expiring;
-	int64_t retry_usec; /* monotonic: no expiry before */
 };
 
 /* Answers */
@@ -69,14 +67,16 @@ static int record(const struct job *job, enum journal_event event, struct deed_e
 {
 	const struct wire_act *act = &job->deed.act;
 	struct wire_outcome outcome = {.action = act->action};
-	const struct journal_record line = {event, act, job->deed.name, job->deed.controller,
-					    &outcome};
+	struct journal_record line = {event,    act,  job->deed.name, job->deed.controller,
+				      &outcome, false};
 
 	if (end) {
 		outcome.status = end->status;
 		outcome.reason = end->reason;
 		outcome.report = end->report;
 		outcome.report_size = end->report_size;
+		line.nothing_done =
+			end->status == WIRE_OUTCOME_FAILED && (end->nothing_done || !job->is_begun);
 	}
 	return journal_append(job->owner->options.journal, &line, err);
 }
@@ -100,7 +100,8 @@ static void end_expiry(struct job *job, const struct deed_end *end)
 		  "containment %llu of VM %s is over%s%s", (unsigned long long)job->deed.act.undoes,
 		  job->deed.name,
 		  is_done ? "" : ", but its table is left: ", is_done ? "" : end->reason);
-	actor->retry_usec = is_done ? 0 : clock_mono_usec() + EXPIRY_RETRY_MSEC * USEC_PER_MSEC;
+	if (!is_done)
+		journal_put_off_containment(actor->options.journal, job->deed.act.undoes);
 }
 
 /* What is done is told as it is, whether or not it can be recorded. */
@@ -192,6 +193,7 @@ static bool start_job(struct actor *actor, struct job *job, struct deed_end *ret
 	}
 	deed_end_set(ret_end, WIRE_OUTCOME_FAILED, "%s cannot be started: %s",
 		     deed_program(&job->deed, &actor->options), uv_strerror(r));
+	ret_end->nothing_done = true;
 	return false;
 }
 
@@ -300,13 +302,11 @@ static void start_waiting(struct actor *actor)
 /* Monotonic; INT64_MAX: none. */
 static int64_t next_expiry_usec(const struct actor *actor)
 {
-	const struct journal_containment *first = journal_first_containment(actor->options.journal);
-	int64_t usec;
+	int64_t wait_usec = 0;
 
-	if (!first || actor->is_expiring)
+	if (actor->is_expiring || !journal_first_containment(actor->options.journal, &wait_usec))
 		return INT64_MAX;
-	usec = clock_mono_usec() + first->until_usec - clock_wall_usec();
-	return usec > actor->retry_usec ? usec : actor->retry_usec;
+	return clock_mono_usec() + wait_usec;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -360,7 +360,7 @@ static void queue_expiry(struct actor *actor, const struct journal_containment *
 	struct job *job = make_job(actor, &act, containment->name, "");
 
 	if (!job) {
-		actor->retry_usec = clock_mono_usec() + EXPIRY_RETRY_MSEC * USEC_PER_MSEC;
+		journal_put_off_containment(actor->options.journal, containment->action);
 		return;
 	}
 	job->is_expiry = true;
@@ -371,9 +371,12 @@ static void queue_expiry(struct actor *actor, const struct journal_containment *
 static void on_timer(uv_timer_t *timer)
 {
 	struct actor *actor = timer->data;
+	int64_t wait_usec = 0;
+	const struct journal_containment *first =
+		journal_first_containment(actor->options.journal, &wait_usec);
 
-	if (next_expiry_usec(actor) <= clock_mono_usec())
-		queue_expiry(actor, journal_first_containment(actor->options.journal));
+	if (first && wait_usec <= 0 && !actor->is_expiring)
+		queue_expiry(actor, first);
 	start_waiting(actor);
 }
 

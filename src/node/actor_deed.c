@@ -445,6 +445,7 @@ static void judge_rules(struct deed *deed, const struct program_result *result,
 	take_nft_error(result, text);
 	deed_end_set(ret_end, WIRE_OUTCOME_FAILED, "the rules were not taken, all is as it was: %s",
 		     *text ? text : "nft says no reason");
+	ret_end->nothing_done = true; /* a script is one transaction */
 }
 
 static void judge_snapshot(struct deed *deed, struct deed_end *ret_end)

@@ -15,6 +15,7 @@ struct deed_end {
 	char reason[WIRE_NAME_MAX + 1];
 	uint8_t *report; /* owned by who made it: `report` of the deed, or the program's output */
 	size_t report_size;
+	bool nothing_done; /* it failed before it changed anything, for certain */
 };
 
 /* One action, from being allowed to its end. Embedded. */

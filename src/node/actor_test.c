@@ -554,6 +554,14 @@ static void test_actor_saves_evidence_and_never_over_some(void)
 	check(close_world(&world));
 }
 
+/* NULL: none. */
+static const struct journal_containment *first_of(const struct world *world)
+{
+	int64_t wait_usec;
+
+	return journal_first_containment(world->journal, &wait_usec);
+}
+
 static const char nft[] = "echo \"$@\" >>nft-arguments; cat >>rules";
 
 static void test_actor_contains_by_nft(void)
@@ -568,7 +576,7 @@ static void test_actor_contains_by_nft(void)
 	check_int(given->status, WIRE_OUTCOME_DONE);
 	check(strstr(cell_of(given, "rules", 0), "table netdev atom-3") != NULL);
 	check_string(read_text(&world, "nft-arguments"), "-c -f -\n");
-	check(journal_first_containment(world.journal) == NULL);
+	check(first_of(&world) == NULL);
 	act.dry_run = false;
 	given = do_act(&world, &act);
 	check_int(given->status, WIRE_OUTCOME_DONE);
@@ -576,7 +584,7 @@ static void test_actor_contains_by_nft(void)
 	check_string(read_text(&world, "nft-arguments"), "-c -f -\n-f -\n");
 	check(strstr(read_text(&world, "rules"), "192.0.2.7") != NULL);
 	check(strstr(read_text(&world, "rules"), "vnet0") != NULL);
-	check_int(journal_first_containment(world.journal)->action, 3);
+	check_int(first_of(&world)->action, 3);
 	check(close_world(&world));
 }
 
@@ -603,7 +611,18 @@ static void test_actor_containment_that_is_not_possible(void)
 	given = do_act(&world, &act);
 	check_int(given->status, WIRE_OUTCOME_FAILED);
 	check(strstr(given->reason, "no tap") != NULL);
-	check_int(journal_containment_count(world.journal), 1); /* the first: who knows */
+	(void)unlink(world.nft);
+	world.tap_count = 1;
+	act = make_act(6, WIRE_ACT_CONTAIN);
+	given = do_act(&world, &act);
+	check_int(given->status, WIRE_OUTCOME_FAILED);
+	check(strstr(given->reason, "nft cannot be started") != NULL);
+	check_int(journal_containment_count(world.journal), 0);
+	/* but who knows of one that was ended in the middle */
+	write_program(&world, "nft", "kill -9 $$", world.nft);
+	act.action = 7;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_FAILED);
+	check_int(journal_containment_count(world.journal), 1);
 	check(close_world(&world));
 }
 
@@ -629,7 +648,7 @@ static void test_actor_releases_what_it_contained(void)
 	(void)unlink(path_of(&world, "rules"));
 	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
 	check(strstr(read_text(&world, "rules"), "delete table netdev atom-3") != NULL);
-	check(journal_first_containment(world.journal) == NULL);
+	check(first_of(&world) == NULL);
 	act.action = 7;
 	given = do_act(&world, &act);
 	check_int(given->status, WIRE_OUTCOME_DONE);
@@ -642,7 +661,7 @@ static void test_actor_containments_have_a_limit(void)
 {
 	enum { SOME = JOURNAL_CONTAINMENTS_MAX - 1 };
 	struct wire_act act = make_act(1, WIRE_ACT_CONTAIN);
-	struct journal_record record = {JOURNAL_BEGUN, &act, "web1", "controller", NULL};
+	struct journal_record record = {JOURNAL_BEGUN, &act, "web1", "controller", NULL, false};
 	struct world world;
 
 	open_world(&world, "", "while ! test -e go; do sleep 0.02; done; cat >>rules");
@@ -669,7 +688,7 @@ static void run_until_released(struct world *world)
 {
 	int64_t end = clock_mono_usec() + 20 * USEC_PER_SEC;
 
-	while (journal_first_containment(world->journal) && clock_mono_usec() < end)
+	while (first_of(world) && clock_mono_usec() < end)
 		(void)uv_run(&world->loop, UV_RUN_ONCE);
 }
 
@@ -683,7 +702,7 @@ static void test_actor_releases_by_itself_when_the_time_is_over(void)
 	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
 	(void)unlink(path_of(&world, "rules"));
 	run_until_released(&world);
-	check(journal_first_containment(world.journal) == NULL);
+	check(first_of(&world) == NULL);
 	check(strstr(read_text(&world, "rules"), "delete table netdev atom-3") != NULL);
 	check(strstr(read_text(&world, "journal"),
 		     "\"event\":\"ended\",\"action\":0,\"alarm\":0,") != NULL);
@@ -699,7 +718,7 @@ static void test_actor_releases_by_itself_when_the_time_is_over(void)
 	(void)unlink(path_of(&world, "rules"));
 	start_actor(&world);
 	run_until_released(&world);
-	check(journal_first_containment(world.journal) == NULL);
+	check(first_of(&world) == NULL);
 	check(strstr(read_text(&world, "rules"), "delete table netdev atom-4") != NULL);
 	/* the order itself is known as before */
 	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
@@ -722,9 +741,31 @@ static void test_actor_release_that_fails_is_tried_again(void)
 	check(!strstr(read_text(&world, "journal"), "expiry\""));
 	(void)unlink(path_of(&world, "broken"));
 	start_actor(&world);
-	check_int(journal_first_containment(world.journal)->action, 3);
+	check_int(first_of(&world)->action, 3);
 	run_until_released(&world);
-	check(journal_first_containment(world.journal) == NULL);
+	check(first_of(&world) == NULL);
+	check(close_world(&world));
+}
+
+/* And holds up no other. */
+static void test_actor_release_that_fails_lets_the_next_one_go_on(void)
+{
+	struct wire_act act = make_act(3, WIRE_ACT_CONTAIN);
+	struct world world;
+
+	open_world(&world, "",
+		   "cat >>rules; test -e broken && tail -1 rules | grep -q 3 && exit 1; "
+		   "exit 0");
+	act.expiry_usec = 200 * USEC_PER_MSEC;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	act.action = 4;
+	act.expiry_usec = 300 * USEC_PER_MSEC;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	write_file(&world, "broken", "");
+	while (journal_containment_count(world.journal) > 1)
+		(void)uv_run(&world.loop, UV_RUN_ONCE);
+	check_int(first_of(&world)->action, 3);
+	check(first_of(&world)->delay_usec == 60 * USEC_PER_SEC);
 	check(close_world(&world));
 }
 
@@ -888,6 +929,7 @@ TEST_MAIN(TEST(test_actor_ends_a_process), TEST(test_actor_end_of_a_process_by_e
 	  TEST(test_actor_releases_what_it_contained), TEST(test_actor_containments_have_a_limit),
 	  TEST(test_actor_releases_by_itself_when_the_time_is_over),
 	  TEST(test_actor_release_that_fails_is_tried_again),
+	  TEST(test_actor_release_that_fails_lets_the_next_one_go_on),
 	  TEST(test_actor_order_is_not_begun_when_its_time_is_over),
 	  TEST(test_actor_time_in_the_queue_counts), TEST(test_actor_snapshots_take_one_place),
 	  TEST(test_actor_contains_beside_what_has_the_vm),

@@ -21,6 +21,9 @@ enum {
 	RESERVE_SIZE = 4 << 20, /* for the ends of what is begun */
 };
 
+#define DELAY_USEC_MIN (60 * USEC_PER_SEC)
+#define DELAY_USEC_MAX (3600 * USEC_PER_SEC)
+
 DEFINE_CLEANUP(json_t *, json_decref)
 
 /* What is remembered of an action. */
@@ -99,14 +102,16 @@ static void end_containment(struct journal *journal, uint64_t action)
 		}
 }
 
-/* A failed containment may be in force all the same. */
+/* A failed containment may be in force all the same, where it is not known that nothing was done.
+ */
 static void follow_containment(struct journal *journal, const struct record_summary *summary)
 {
 	bool is_over = summary->event != JOURNAL_BEGUN;
 
 	if (summary->kind == WIRE_ACT_CONTAIN && !is_over)
 		add_containment(journal, summary);
-	else if (summary->kind == WIRE_ACT_CONTAIN && summary->status == WIRE_OUTCOME_REFUSED)
+	else if (summary->kind == WIRE_ACT_CONTAIN &&
+		 (summary->status == WIRE_OUTCOME_REFUSED || summary->nothing_done))
 		end_containment(journal, summary->action);
 	else if (summary->kind == WIRE_ACT_RELEASE && is_over &&
 		 summary->status == WIRE_OUTCOME_DONE)
@@ -355,14 +360,51 @@ size_t journal_containment_count(const struct journal *journal)
 	return journal->containment_count;
 }
 
-const struct journal_containment *journal_first_containment(const struct journal *journal)
+static int64_t wait_usec(const struct journal_containment *containment)
+{
+	int64_t time_usec = containment->until_usec - clock_wall_usec(),
+		delay_usec = containment->not_before_usec - clock_mono_usec();
+
+	return containment->delay_usec > 0 && delay_usec > time_usec ? delay_usec : time_usec;
+}
+
+const struct journal_containment *journal_first_containment(const struct journal *journal,
+							    int64_t *ret_wait_usec)
 {
 	const struct journal_containment *first = NULL;
+	int64_t least_usec = INT64_MAX;
 
-	for (size_t i = 0; i < journal->containment_count; i++)
-		if (!first || journal->containments[i].until_usec < first->until_usec)
-			first = &journal->containments[i];
+	for (size_t i = 0; i < journal->containment_count; i++) {
+		int64_t usec = wait_usec(&journal->containments[i]);
+
+		if (usec >= least_usec)
+			continue;
+		least_usec = usec;
+		first = &journal->containments[i];
+	}
+	if (first)
+		*ret_wait_usec = least_usec;
 	return first;
+}
+
+static struct journal_containment *find_containment(struct journal *journal, uint64_t action)
+{
+	for (size_t i = 0; i < journal->containment_count; i++)
+		if (journal->containments[i].action == action)
+			return &journal->containments[i];
+	return NULL;
+}
+
+void journal_put_off_containment(struct journal *journal, uint64_t action)
+{
+	struct journal_containment *found = find_containment(journal, action);
+
+	if (!found)
+		return;
+	found->delay_usec = found->delay_usec > 0 ? 2 * found->delay_usec : DELAY_USEC_MIN;
+	if (found->delay_usec > DELAY_USEC_MAX)
+		found->delay_usec = DELAY_USEC_MAX;
+	found->not_before_usec = clock_mono_usec() + found->delay_usec;
 }
 
 enum journal_containment_state journal_find_containment(const struct journal *journal,

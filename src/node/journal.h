@@ -27,6 +27,7 @@ struct journal_record {
 	const struct wire_act *act;    /* action 0: no controller's order, and not remembered */
 	const char *name, *controller; /* the VM's name, whose order it is: UTF-8 */
 	const struct wire_outcome *outcome; /* of all but JOURNAL_BEGUN */
+	bool nothing_done; /* it failed before it changed anything: a containment is not in force */
 };
 
 /* Reads what is there, and records the interruption of what was begun by an earlier process and has
@@ -54,16 +55,23 @@ int journal_outcome(const struct journal *journal, uint64_t action,
  * to do; what is begun must then not be done. -EFBIG: JOURNAL_SIZE_MAX. */
 int journal_append(struct journal *journal, const struct journal_record *record, struct error *err);
 
-/* A containment that may be in force: begun, and neither refused nor released. */
+/* A containment that may be in force: begun, not released, and not failed before it changed
+ * anything. */
 struct journal_containment {
 	uint64_t action;
 	struct vm_uuid vm;
 	char name[WIRE_NAME_MAX + 1]; /* the VM's */
 	int64_t until_usec;           /* wall clock */
+	int64_t delay_usec;           /* of its last putting off; 0: none */
+	int64_t not_before_usec;      /* monotonic: put off */
 };
 size_t journal_containment_count(const struct journal *journal);
-/* The one that ends first, or NULL. Borrowed until the next call of journal_append(). */
-const struct journal_containment *journal_first_containment(const struct journal *journal);
+/* The one that is to be released first, and how long that is until then (may be negative); NULL:
+ * none. Borrowed until the next call of journal_append(). */
+const struct journal_containment *journal_first_containment(const struct journal *journal,
+							    int64_t *ret_wait_usec);
+/* Its release has failed: a minute later, then twice as long, an hour at most. Of no record. */
+void journal_put_off_containment(struct journal *journal, uint64_t action);
 /* Of the containment of that VM by that action. */
 enum journal_containment_state {
 	JOURNAL_CONTAINMENT_NONE,     /* nothing is known of one */

@@ -86,6 +86,9 @@ json_t *record_make(const struct journal_record *record, int64_t time_usec)
 
 	if (object && record->event != JOURNAL_BEGUN && add_outcome(object, record->outcome) < 0)
 		return NULL;
+	if (object && record->nothing_done &&
+	    json_object_set_new(object, "nothing_done", json_true()) < 0)
+		return NULL;
 	return keep(object);
 }
 
@@ -191,6 +194,7 @@ int record_read(const json_t *record, struct record_summary *ret_summary)
 		return -EBADMSG;
 	if (summary.event != JOURNAL_BEGUN && read_status(record, &summary.status) < 0)
 		return -EBADMSG;
+	summary.nothing_done = json_is_true(json_object_get(record, "nothing_done"));
 	wire_make_text(json_string_value(name), json_string_length(name), summary.name);
 	if (digest_order(alarm, vm, kind, arguments, summary.order) < 0)
 		return -EIO;

@@ -15,6 +15,7 @@ struct record_summary {
 	uint64_t action;
 	enum wire_act_kind kind;
 	enum wire_outcome_status status; /* of all but JOURNAL_BEGUN */
+	bool nothing_done;
 	struct vm_uuid vm;
 	int64_t time_usec, expiry_usec; /* of a contain, else 0 */
 	uint64_t undoes;                /* of a release, else 0 */

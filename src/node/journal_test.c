@@ -105,12 +105,14 @@ static struct wire_act make_contain(uint64_t action, int64_t expiry_usec)
 
 static int begin(struct world *world, const struct wire_act *act)
 {
-	const struct journal_record record = {JOURNAL_BEGUN, act, "web1", "controller", NULL};
+	const struct journal_record record = {JOURNAL_BEGUN, act,  "web1",
+					      "controller",  NULL, false};
 
 	return journal_append(world->journal, &record, NULL);
 }
 
-static int end(struct world *world, const struct wire_act *act, enum wire_outcome_status status)
+static int end_as(struct world *world, const struct wire_act *act, enum wire_outcome_status status,
+		  bool nothing_done)
 {
 	static uint8_t report[] = {0, 0x9a, 0xff};
 	struct wire_outcome outcome = {.action = act->action,
@@ -120,9 +122,26 @@ static int end(struct world *world, const struct wire_act *act, enum wire_outcom
 				       .report_size = sizeof(report)};
 	const struct journal_record record = {status == WIRE_OUTCOME_REFUSED ? JOURNAL_REFUSED
 									     : JOURNAL_ENDED,
-					      act, "web1", "controller", &outcome};
+					      act,
+					      "web1",
+					      "controller",
+					      &outcome,
+					      nothing_done};
 
 	return journal_append(world->journal, &record, NULL);
+}
+
+static int end(struct world *world, const struct wire_act *act, enum wire_outcome_status status)
+{
+	return end_as(world, act, status, false);
+}
+
+/* NULL: none. */
+static const struct journal_containment *first_of(const struct world *world)
+{
+	int64_t wait_usec;
+
+	return journal_first_containment(world->journal, &wait_usec);
 }
 
 /* Each line's seal by a second way: sha256 of what the seal of the line before and the text say. */
@@ -341,7 +360,7 @@ static void test_journal_containments_in_force(void)
 	int64_t now_usec = clock_wall_usec();
 
 	open_world(&world);
-	check(!journal_first_containment(world.journal));
+	check(!first_of(&world));
 	check_int(begin(&world, &first), 0);
 	check_int(end(&world, &first, WIRE_OUTCOME_DONE), 0);
 	check_int(begin(&world, &second), 0);
@@ -350,26 +369,34 @@ static void test_journal_containments_in_force(void)
 	for (int round = 0; round < 2; round++) {
 		reopen(&world);
 		check_int(journal_containment_count(world.journal), 3);
-		check_int(journal_first_containment(world.journal)->action, 3);
-		check_string(journal_first_containment(world.journal)->name, "web1");
+		check_int(first_of(&world)->action, 3);
+		check_string(first_of(&world)->name, "web1");
 	}
 	check_int(journal_find_containment(world.journal, 1, &first.vm),
 		  JOURNAL_CONTAINMENT_IN_FORCE);
 	check_int(journal_find_containment(world.journal, 1, &other), JOURNAL_CONTAINMENT_NONE);
 	check_int(journal_find_containment(world.journal, 4, &first.vm), JOURNAL_CONTAINMENT_NONE);
+	journal_put_off_containment(world.journal, 3); /* and the next one has its turn */
+	check_int(first_of(&world)->action, 2);
+	reopen(&world);
 	release = make_act(0, WIRE_ACT_RELEASE);
 	release.undoes = 3;
 	check_int(end(&world, &release, WIRE_OUTCOME_FAILED), 0);
-	check_int(journal_first_containment(world.journal)->action, 3);
+	check_int(first_of(&world)->action, 3);
 	check_int(end(&world, &release, WIRE_OUTCOME_DONE), 0);
-	check_int(journal_first_containment(world.journal)->action, 2);
-	check_near((double)(journal_first_containment(world.journal)->until_usec - now_usec), 60e6,
-		   5e6);
+	check_int(first_of(&world)->action, 2);
+	check_near((double)(first_of(&world)->until_usec - now_usec), 60e6, 5e6);
 	reopen(&world);
 	check_int(journal_containment_count(world.journal), 2);
 	check_int(journal_find_containment(world.journal, 3, &first.vm), JOURNAL_CONTAINMENT_OVER);
-	check_int(end(&world, &second, WIRE_OUTCOME_REFUSED), 0);
+	check_int(end_as(&world, &first, WIRE_OUTCOME_FAILED, true), 0); /* it is not */
 	check_int(journal_containment_count(world.journal), 1);
+	check_int(journal_find_containment(world.journal, 1, &first.vm), JOURNAL_CONTAINMENT_OVER);
+	check(strstr(read_text(&world), "\"nothing_done\":true}\n") != NULL);
+	reopen(&world);
+	check_int(journal_containment_count(world.journal), 1);
+	check_int(end(&world, &second, WIRE_OUTCOME_REFUSED), 0);
+	check_int(journal_containment_count(world.journal), 0);
 	check_int(journal_find_containment(world.journal, 2, &first.vm), JOURNAL_CONTAINMENT_NONE);
 	close_world(&world);
 }
@@ -400,7 +427,8 @@ static void test_journal_containment_is_over_when_it_was_released(void)
 static void test_journal_that_cannot_be_had_says_why(void)
 {
 	struct wire_act act = make_act(1, WIRE_ACT_PAUSE);
-	const struct journal_record record = {JOURNAL_BEGUN, &act, "web1", "controller", NULL};
+	const struct journal_record record = {JOURNAL_BEGUN, &act, "web1",
+					      "controller",  NULL, false};
 	static const char *const paths[] = {"", "/proc/none/actions.journal", "/dev/null", "/tmp"};
 	struct error err = ERROR_INIT;
 	struct journal *second;
