@@ -13,7 +13,7 @@ static int64_t read_clock(clockid_t id)
 {
 	struct timespec now;
 
-	(void)clock_gettime(id, &now); /* cannot fail for these two clocks */
+	(void)clock_gettime(id, &now); /* cannot fail for these clocks */
 	return (int64_t)now.tv_sec * USEC_PER_SEC + now.tv_nsec / 1000;
 }
 
@@ -25,6 +25,11 @@ int64_t clock_wall_usec(void)
 int64_t clock_mono_usec(void)
 {
 	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_boot_usec(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
 }
 
 char *clock_format(int64_t wall_usec, char *text)

@@ -12,6 +12,8 @@
 
 int64_t clock_wall_usec(void);
 int64_t clock_mono_usec(void);
+/* Since the machine was started; unlike the monotonic clock it counts while the machine sleeps. */
+int64_t clock_boot_usec(void);
 
 enum { CLOCK_TEXT_SIZE = 32 };
 

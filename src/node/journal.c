@@ -47,6 +47,7 @@ struct journal {
 	bool is_cut; /* the last line has no end: the next record begins a new one */
 	char seal[DIGEST_TEXT_SIZE]; /* of the last record; "" before the first */
 	size_t lines, bad_lines;
+	char boot[RECORD_BOOT_SIZE]; /* "": not known */
 	struct known *known; /* JOURNAL_ACTIONS_MAX; the one after the newest is the oldest */
 	size_t known_count, newest;
 	struct journal_containment containments[JOURNAL_CONTAINMENTS_MAX];
@@ -83,8 +84,10 @@ static void add_containment(struct journal *journal, const struct record_summary
 	containment = &journal->containments[journal->containment_count++];
 	*containment = (struct journal_containment){.action = summary->action,
 						    .vm = summary->vm,
-						    .until_usec = summary->time_usec +
+						    .until_usec = summary->time.wall_usec +
 								  summary->expiry_usec};
+	if (*summary->time.boot && strcmp(summary->time.boot, journal->boot) == 0)
+		containment->until_boot_usec = summary->time.boot_usec + summary->expiry_usec;
 	(void)snprintf(containment->name, sizeof(containment->name), "%s", summary->name);
 }
 
@@ -307,6 +310,7 @@ int journal_append(struct journal *journal, const struct journal_record *record,
 {
 	bool is_end = record->event == JOURNAL_ENDED || record->event == JOURNAL_INTERRUPTED;
 	cleanup(json_decref) json_t *object = NULL;
+	struct record_time time;
 	int r;
 
 	if (journal->fd < 0)
@@ -314,7 +318,10 @@ int journal_append(struct journal *journal, const struct journal_record *record,
 	if (journal->size > JOURNAL_SIZE_MAX - (is_end ? 0 : RESERVE_SIZE))
 		return error_set(err, -EFBIG, "%s is full: move it away and restart atom-node",
 				 journal->path);
-	object = record_make(record, clock_wall_usec());
+	time.wall_usec = clock_wall_usec();
+	time.boot_usec = clock_boot_usec();
+	(void)snprintf(time.boot, sizeof(time.boot), "%s", journal->boot);
+	object = record_make(record, &time);
 	if (!object)
 		return error_set(err, -ENOMEM, "this action makes no record");
 	r = append(journal, object, err);
@@ -362,8 +369,10 @@ size_t journal_containment_count(const struct journal *journal)
 
 static int64_t wait_usec(const struct journal_containment *containment)
 {
-	int64_t time_usec = containment->until_usec - clock_wall_usec(),
-		delay_usec = containment->not_before_usec - clock_mono_usec();
+	int64_t delay_usec = containment->not_before_usec - clock_mono_usec(),
+		time_usec = containment->until_boot_usec > 0
+				    ? containment->until_boot_usec - clock_boot_usec()
+				    : containment->until_usec - clock_wall_usec();
 
 	return containment->delay_usec > 0 && delay_usec > time_usec ? delay_usec : time_usec;
 }
@@ -480,6 +489,17 @@ static void close_interrupted(struct journal *journal)
 		log_error("an interruption cannot be recorded: %s", error_text(&err, r));
 }
 
+/* Which start of the machine this is. */
+static void read_boot(char ret_boot[RECORD_BOOT_SIZE])
+{
+	FILE *stream = fopen("/proc/sys/kernel/random/boot_id", "re");
+	size_t size = stream ? fread(ret_boot, 1, RECORD_BOOT_SIZE - 1, stream) : 0;
+
+	ret_boot[size] = '\0';
+	if (stream)
+		(void)fclose(stream); /* only read */
+}
+
 static int start(struct journal *journal, struct error *err)
 {
 	int r = *journal->path ? open_file(journal, err)
@@ -498,6 +518,7 @@ struct journal *journal_new(const char *path)
 	if (!journal)
 		return NULL;
 	journal->fd = -1;
+	read_boot(journal->boot);
 	journal->path = strdup(path);
 	journal->known = calloc(JOURNAL_ACTIONS_MAX, sizeof(*journal->known));
 	if (!journal->path || !journal->known)

@@ -62,6 +62,7 @@ struct journal_containment {
 	struct vm_uuid vm;
 	char name[WIRE_NAME_MAX + 1]; /* the VM's */
 	int64_t until_usec;           /* wall clock */
+	int64_t until_boot_usec;      /* CLOCK_BOOTTIME, and this counts; 0: of another boot */
 	int64_t delay_usec;           /* of its last putting off; 0: none */
 	int64_t not_before_usec;      /* monotonic: put off */
 };

@@ -73,18 +73,29 @@ static int add_outcome(json_t *object, const struct wire_outcome *outcome)
 	return r;
 }
 
-json_t *record_make(const struct journal_record *record, int64_t time_usec)
+/* A containment lasts as long as the kernel counts, however the wall clock is set. */
+static int add_boot(json_t *object, const struct record_time *time)
+{
+	int r = json_object_set_new(object, "boot", json_string(time->boot));
+
+	return r | json_object_set_new(object, "boot_usec", json_integer(time->boot_usec));
+}
+
+json_t *record_make(const struct journal_record *record, const struct record_time *time)
 {
 	const struct wire_act *act = record->act;
-	char time[CLOCK_TEXT_SIZE], uuid[VM_UUID_TEXT_SIZE];
-	cleanup(json_decref) json_t *object =
-		json_pack("{ss ss sI sI ss ss ss so ss ss}", "time", clock_format(time_usec, time),
-			  "event", events[record->event], "action", (json_int_t)act->action,
-			  "alarm", (json_int_t)act->alarm, "vm", vm_uuid_format(&act->vm, uuid),
-			  "name", record->name, "kind", wire_act_kind_name(act->kind), "arguments",
-			  make_arguments(act), "who", act->who, "controller", record->controller);
+	char text[CLOCK_TEXT_SIZE], uuid[VM_UUID_TEXT_SIZE];
+	cleanup(json_decref) json_t *object = json_pack(
+		"{ss ss sI sI ss ss ss so ss ss}", "time", clock_format(time->wall_usec, text),
+		"event", events[record->event], "action", (json_int_t)act->action, "alarm",
+		(json_int_t)act->alarm, "vm", vm_uuid_format(&act->vm, uuid), "name", record->name,
+		"kind", wire_act_kind_name(act->kind), "arguments", make_arguments(act), "who",
+		act->who, "controller", record->controller);
 
 	if (object && record->event != JOURNAL_BEGUN && add_outcome(object, record->outcome) < 0)
+		return NULL;
+	if (object && record->event == JOURNAL_BEGUN && act->kind == WIRE_ACT_CONTAIN &&
+	    *time->boot && add_boot(object, time) < 0)
 		return NULL;
 	if (object && record->nothing_done &&
 	    json_object_set_new(object, "nothing_done", json_true()) < 0)
@@ -177,6 +188,19 @@ static int read_arguments(const json_t *arguments, struct record_summary *summar
 		       : -EBADMSG;
 }
 
+/* Left empty where there is none that makes sense. */
+static void read_boot(const json_t *record, struct record_time *time)
+{
+	const char *boot = json_string_value(json_object_get(record, "boot"));
+	uint64_t usec;
+
+	if (!boot || strlen(boot) >= sizeof(time->boot) ||
+	    read_whole(record, "boot_usec", &usec) < 0)
+		return;
+	memcpy(time->boot, boot, strlen(boot) + 1);
+	time->boot_usec = (int64_t)usec;
+}
+
 int record_read(const json_t *record, struct record_summary *ret_summary)
 {
 	json_t *alarm = json_object_get(record, "alarm"), *vm = json_object_get(record, "vm"),
@@ -186,7 +210,7 @@ int record_read(const json_t *record, struct record_summary *ret_summary)
 	struct record_summary summary = {0};
 
 	if (!alarm || !json_is_string(vm) || !json_is_string(kind) || !json_is_string(name) ||
-	    !time || clock_parse(time, &summary.time_usec) < 0 ||
+	    !time || clock_parse(time, &summary.time.wall_usec) < 0 ||
 	    vm_uuid_parse(json_string_value(vm), &summary.vm) < 0 ||
 	    wire_act_kind_parse(json_string_value(kind), &summary.kind) < 0 ||
 	    read_whole(record, "action", &summary.action) < 0 ||
@@ -194,6 +218,7 @@ int record_read(const json_t *record, struct record_summary *ret_summary)
 		return -EBADMSG;
 	if (summary.event != JOURNAL_BEGUN && read_status(record, &summary.status) < 0)
 		return -EBADMSG;
+	read_boot(record, &summary.time);
 	summary.nothing_done = json_is_true(json_object_get(record, "nothing_done"));
 	wire_make_text(json_string_value(name), json_string_length(name), summary.name);
 	if (digest_order(alarm, vm, kind, arguments, summary.order) < 0)

@@ -9,6 +9,14 @@
 #include "digest/digest.h"
 #include "node/journal.h"
 
+enum { RECORD_BOOT_SIZE = 37 };
+
+/* When something is recorded. */
+struct record_time {
+	int64_t wall_usec, boot_usec; /* since 1970, and since the machine was started */
+	char boot[RECORD_BOOT_SIZE];  /* which start of the machine that is; "": not known */
+};
+
 /* What is remembered of a record. */
 struct record_summary {
 	enum journal_event event;
@@ -17,14 +25,15 @@ struct record_summary {
 	enum wire_outcome_status status; /* of all but JOURNAL_BEGUN */
 	bool nothing_done;
 	struct vm_uuid vm;
-	int64_t time_usec, expiry_usec; /* of a contain, else 0 */
-	uint64_t undoes;                /* of a release, else 0 */
+	struct record_time time; /* since the start: of a contain, where it is known */
+	int64_t expiry_usec;     /* of a contain, else 0 */
+	uint64_t undoes;         /* of a release, else 0 */
 	char name[WIRE_NAME_MAX + 1];
 	char order[DIGEST_TEXT_SIZE]; /* the same for the same order, whenever it is said */
 };
 
 /* Returns owned, NULL when memory is out or a text is no UTF-8. */
-json_t *record_make(const struct journal_record *record, int64_t time_usec);
+json_t *record_make(const struct journal_record *record, const struct record_time *time);
 /* What is ordered, as struct record_summary has it. -EIO. */
 int record_order(const struct wire_act *act, char ret_order[DIGEST_TEXT_SIZE]);
 

@@ -401,6 +401,33 @@ static void test_journal_containments_in_force(void)
 	close_world(&world);
 }
 
+/* As if the clock had been set forward since, and as after another start of the machine. */
+static void test_journal_containment_lasts_by_the_clock_of_the_boot(void)
+{
+	struct wire_act act = make_contain(1, DAY_USEC);
+	char text[TEXT_SIZE], *found;
+	struct world world;
+	int64_t wait_usec = 0;
+
+	open_world(&world);
+	check_int(begin(&world, &act), 0);
+	(void)snprintf(text, sizeof(text), "%s", read_text(&world));
+	found = strstr(text, "\"time\":\"20");
+	check(found && strstr(text, "\"boot_usec\":"));
+	memcpy(found, "\"time\":\"19", strlen("\"time\":\"19"));
+	write_text(&world, text, "we");
+	reopen(&world);
+	check(journal_first_containment(world.journal, &wait_usec) != NULL);
+	check_near((double)wait_usec, (double)DAY_USEC, 60e6);
+	found = strstr(text, "\"boot\":\"") + strlen("\"boot\":\"");
+	*found = *found == '0' ? '1' : '0';
+	write_text(&world, text, "we");
+	reopen(&world);
+	check(journal_first_containment(world.journal, &wait_usec) != NULL);
+	check(wait_usec < 0);
+	close_world(&world);
+}
+
 /* Also one for which there was no room is not over before it has been released. */
 static void test_journal_containment_is_over_when_it_was_released(void)
 {
@@ -502,6 +529,7 @@ TEST_MAIN(TEST(test_journal_lines_are_sealed_in_a_chain), TEST(test_journal_know
 	  TEST(test_journal_cut_line_is_left_as_it_is),
 	  TEST(test_journal_whole_record_without_an_end_counts), TEST(test_journal_damage_is_named),
 	  TEST(test_journal_containments_in_force),
+	  TEST(test_journal_containment_lasts_by_the_clock_of_the_boot),
 	  TEST(test_journal_containment_is_over_when_it_was_released),
 	  TEST(test_journal_that_cannot_be_had_says_why),
 	  TEST(test_journal_half_a_line_is_not_continued), TEST(test_journal_remembers_the_newest))
