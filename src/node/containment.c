@@ -20,12 +20,13 @@ struct address {
 /* What differs between the two families. */
 struct words {
 	const char *type, *protocol;
+	const char *fragments;  /* a match */
 	const char *neighbours; /* a rule, or "" */
 };
 
-static const struct words ipv4_words = {"ipv4_addr", "ip", ""};
+static const struct words ipv4_words = {"ipv4_addr", "ip", "ip frag-off & 0x3fff != 0", ""};
 static const struct words ipv6_words = {
-	"ipv6_addr", "ip6",
+	"ipv6_addr", "ip6", "exthdr frag exists",
 	/* without it no reset finds its way after some seconds */
 	"\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } goto few\n"};
 
@@ -131,29 +132,30 @@ static void print_limited(FILE *stream, const char *name, uint32_t rate)
 	(void)fputs("\t\tdrop\n\t}\n", stream);
 }
 
-/* What passes from the VM to the peer and back. The VM's resets pass, so that the peer's end closes
- * too; it is the peer's next packet that calls for one. */
+/* What passes from the VM to the peer and back. A fragment does not show what it is a part of, and
+ * is none of TCP here. The VM's resets pass, so that the peer's end closes too; it is the peer's
+ * next packet that calls for one. */
 static void print_directions(FILE *stream, const struct words *words)
 {
 	const char *ip = words->protocol;
 
 	(void)fprintf(stream,
-		      "\tchain sent {\n%s"
+		      "\tchain sent {\n\t\t%s goto others\n%s"
 		      "\t\ttcp flags & rst == rst goto few\n"
 		      "\t\ttcp flags & (syn | ack) == syn %s daddr @closing drop\n"
 		      "\t\ttcp flags & (syn | ack) == syn goto openings\n"
 		      "\t\tmeta l4proto tcp %s daddr @closing reject with tcp reset\n"
 		      "\t\tmeta l4proto tcp accept\n"
 		      "\t\tgoto others\n\t}\n",
-		      words->neighbours, ip, ip);
+		      words->fragments, words->neighbours, ip, ip);
 	(void)fprintf(stream,
-		      "\tchain received {\n%s"
+		      "\tchain received {\n\t\t%s goto others\n%s"
 		      "\t\ttcp flags & (syn | ack) == syn %s saddr @closing drop\n"
 		      "\t\ttcp flags & (syn | ack) == syn goto openings\n"
 		      "\t\tmeta l4proto tcp %s saddr @closing goto few\n"
 		      "\t\tmeta l4proto tcp accept\n"
 		      "\t\tgoto others\n\t}\n",
-		      words->neighbours, ip, ip);
+		      words->fragments, words->neighbours, ip, ip);
 }
 
 struct hook {

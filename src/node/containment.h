@@ -8,11 +8,11 @@
  * whatever has become of us. Nothing here runs a program or asks the kernel: a tap that is not
  * there is refused by the kernel before Linux 6.16 only. Pure functions; any thread.
  *
- * Between the peer and the VM, in both directions: new TCP connections and whatever is no TCP are
- * dropped, or let through at `rate`. A TCP connection that was there ends by resets as soon as the
- * VM says anything on it; with a rate only in the first CONTAINMENT_CLOSING_USEC, in which no new
- * one is let through, so that those that are let through later live. Resets and IPv6's neighbour
- * discovery pass, at most CONTAINMENT_FEW a second.
+ * Between the peer and the VM, in both directions: new TCP connections and whatever is no TCP, or a
+ * fragment, are dropped, or let through at `rate`. A TCP connection that was there ends by resets
+ * as soon as the VM says anything on it; with a rate only in the first CONTAINMENT_CLOSING_USEC, in
+ * which no new one is let through, so that those that are let through later live. Resets and IPv6's
+ * neighbour discovery pass, at most CONTAINMENT_FEW a second.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -34,6 +34,7 @@ static void test_containment_that_lets_nothing_through(void)
 		"\tchain openings {\n\t\tdrop\n\t}\n"
 		"\tchain others {\n\t\tdrop\n\t}\n"
 		"\tchain sent {\n"
+		"\t\tip frag-off & 0x3fff != 0 goto others\n"
 		"\t\ttcp flags & rst == rst goto few\n"
 		"\t\ttcp flags & (syn | ack) == syn ip daddr @closing drop\n"
 		"\t\ttcp flags & (syn | ack) == syn goto openings\n"
@@ -41,6 +42,7 @@ static void test_containment_that_lets_nothing_through(void)
 		"\t\tmeta l4proto tcp accept\n"
 		"\t\tgoto others\n\t}\n"
 		"\tchain received {\n"
+		"\t\tip frag-off & 0x3fff != 0 goto others\n"
 		"\t\ttcp flags & (syn | ack) == syn ip saddr @closing drop\n"
 		"\t\ttcp flags & (syn | ack) == syn goto openings\n"
 		"\t\tmeta l4proto tcp ip saddr @closing goto few\n"
@@ -95,6 +97,8 @@ static void test_containment_ipv6_and_any_address(void)
 	check(strstr(script, "\t\tip6 daddr @contained goto sent\n"));
 	check(strstr(script, "\t\tip6 saddr @contained goto received\n"));
 	check(strstr(script, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } goto few\n"));
+	check(strstr(script, "chain sent {\n\t\texthdr frag exists goto others\n"));
+	check(strstr(script, "chain received {\n\t\texthdr frag exists goto others\n"));
 	check(!strstr(script, " ip daddr"));
 }
 

@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ PORT = 7000
 CLONE_NEWNET = 0x40000000
 REFUSED_SEC = 0.7  # what is not there by then is refused: all of it is one machine
 RATE, RATE_SEC = 10, 4
+SYN, RST, PSH, ACK = 2, 4, 8, 16
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -148,6 +150,67 @@ class Net:
             subprocess.run(["ip", "netns", "del", self.prefix + name], check=False, timeout=20)
 
 
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xffff)
+    return ~(total + (total >> 16)) & 0xffff
+
+
+def segment(source, target, family, ports, flags, payload=b""):
+    """A TCP segment."""
+    ends = b"".join(socket.inet_pton(family, address(host, family)) for host in (source, target))
+    head = struct.pack("!HHIIBBHHH", *ports, 1000, 0, 5 << 4, flags, 64240, 0, 0)
+    tail = struct.pack("!BBH" if family == socket.AF_INET else "!IHBB",
+                       *((0, 6, 20 + len(payload)) if family == socket.AF_INET else (20 + len(payload), 0, 0, 6)))
+    return head[:16] + struct.pack("!H", checksum(ends + tail + head + payload)) + head[18:] + payload
+
+
+def packet(source, target, family, data, part=None):
+    """Data of TCP as a packet; part: (identity, offset, whether more follow) of a fragment."""
+    ends = b"".join(socket.inet_pton(family, address(host, family)) for host in (source, target))
+    identity, offset, more = part or (0, 0, False)
+    if family == socket.AF_INET:
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), identity, more << 13 | offset // 8, 64, 6, 0) + ends
+        return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + data
+    if part:
+        data = struct.pack("!BBHI", 6, 0, offset | more, identity) + data
+    return struct.pack("!IHBB", 6 << 28, len(data), 44 if part else 6, 64) + ends + data
+
+
+def send_raw(net, source, target, family, packets):
+    with net.inside(source):
+        raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    with raw:
+        for one in packets:
+            raw.sendto(one, (address(target, family), 0))
+
+
+class Ear:
+    """Counts the TCP segments that reach a host from now on."""
+
+    def __init__(self, net, host, family):
+        protocol = 0x800 if family == socket.AF_INET else 0x86dd
+        with net.inside(host):
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(protocol))
+        self.socket.bind(("eth0", protocol))
+        self.size = 20 if family == socket.AF_INET else 40
+
+    def count(self, is_wanted):
+        """is_wanted: of the flags and the payload."""
+        count = 0
+        self.socket.settimeout(0.5)
+        with self.socket:
+            try:
+                while True:
+                    got, (_, _, kind, _, _) = self.socket.recvfrom(4096)
+                    tcp = got[self.size:]
+                    if kind == socket.PACKET_HOST and len(tcp) >= 20 and got[9 if self.size == 20 else 6] == 6:
+                        count += is_wanted(tcp[13], tcp[20:])
+            except socket.timeout:
+                return count
+
+
 def lives(pair):
     """Whether what one end says is heard at the other, both ways."""
     for end in pair:
@@ -258,6 +321,36 @@ def test_rate_lets_that_many_through(net):
         net.release()
 
 
+def in_fragments(family, whole, identity):
+    """Two packets. Linux takes no IPv6 fragment that does not hold TCP's whole header."""
+    cut = 8 if family == socket.AF_INET else 24
+    return [packet("vm", "peer", family, whole[:cut], (identity, 0, True)),
+            packet("vm", "peer", family, whole[cut:], (identity, cut, False))]
+
+
+def test_fragments_count_as_others(net):
+    tries = 50
+    for family in FAMILIES:
+        net.contain(family, own=False, rate=1)
+        net.connect("vm", "peer", family)  # so that the neighbours know each other
+        time.sleep(3.2)
+        wholes = [segment("vm", "peer", family, (20000 + i, PORT), SYN, b"8 bytes.") for i in range(tries)]
+        ear = Ear(net, "vm", family)
+        send_raw(net, "vm", "peer", family, [packet("vm", "peer", family, one) for one in wholes])
+        through = ear.count(lambda flags, _: flags == SYN | ACK)
+        assert 1 <= through <= 4, through  # each is answered again after a second
+        ear = Ear(net, "vm", family)
+        send_raw(net, "vm", "peer", family,
+                 [part for i, one in enumerate(wholes) for part in in_fragments(family, one, i)])
+        through = ear.count(lambda flags, _: flags == SYN | ACK)
+        assert through <= 4, through
+        net.release()
+        ear = Ear(net, "vm", family)
+        whole = segment("vm", "peer", family, (30000, PORT), SYN, b"8 bytes.")
+        send_raw(net, "vm", "peer", family, in_fragments(family, whole, 1000))
+        assert ear.count(lambda flags, _: flags == SYN | ACK) >= 1, "such packets are good ones"
+
+
 def test_expiry_needs_nobody(net):
     for family in FAMILIES:
         for rate in (0, 1):
@@ -329,6 +422,7 @@ if __name__ == "__main__":
         sys.exit(0)
     sys.exit(main([
         test_new_connections_are_refused_both_ways, test_connections_that_were_there_close_at_both_ends,
-        test_another_address_of_the_vm_is_untouched, test_rate_lets_that_many_through, test_expiry_needs_nobody,
+        test_another_address_of_the_vm_is_untouched, test_rate_lets_that_many_through, test_fragments_count_as_others,
+        test_expiry_needs_nobody,
         test_release_undoes_its_own_action_and_succeeds_twice, test_made_again_there_is_one_table_with_the_new_time,
     ], Net))
