@@ -215,6 +215,7 @@ int monitor_run(struct monitor *monitor, struct monitor_run *ret_run, struct err
 	static const char *const resumable[] = {"paused", "prelaunch", "io-error", "watchdog",
 						"debug"};
 	struct monitor_state state;
+	bool is_paused;
 	int r;
 
 	if (monitor->link->ops->ask_run)
@@ -222,8 +223,10 @@ int monitor_run(struct monitor *monitor, struct monitor_run *ret_run, struct err
 	r = query_status(monitor, &state, err);
 	if (r < 0)
 		return r;
+	is_paused = strcmp(state.status, "paused") == 0;
 	*ret_run = (struct monitor_run){.running = state.running,
-					.is_passing = strcmp(state.status, "paused") == 0,
+					.is_passing = is_paused,
+					.is_ordered = is_paused,
 					.is_busy = !state.running &&
 						   !IS_AMONG(state.status, resumable)};
 	memcpy(ret_run->status, state.status, sizeof(ret_run->status));

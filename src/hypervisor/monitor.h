@@ -46,6 +46,7 @@ struct monitor_run {
 	bool running;
 	bool is_passing; /* paused through the monitor: may be a look's pause, which ends by itself
 			  */
+	bool is_ordered; /* paused by an order: libvirt knows of one, or a bare QEMU is "paused" */
 	bool is_busy;    /* not running because of a migration, a save, its end: not to be resumed
 			  */
 	char status[32]; /* QEMU's word, or libvirt's reason in a word: "running", "paused", ... */

@@ -250,7 +250,7 @@ static void describe_pause(int reason, struct monitor_run *run)
 		[VIR_DOMAIN_PAUSED_DUMP] = {"dump", true},
 		[VIR_DOMAIN_PAUSED_IOERROR] = {"io-error", false},
 		[VIR_DOMAIN_PAUSED_WATCHDOG] = {"watchdog", false},
-		[VIR_DOMAIN_PAUSED_FROM_SNAPSHOT] = {"paused", false},
+		[VIR_DOMAIN_PAUSED_FROM_SNAPSHOT] = {"restored", false},
 		[VIR_DOMAIN_PAUSED_SHUTTING_DOWN] = {"shutdown", true},
 		[VIR_DOMAIN_PAUSED_SNAPSHOT] = {"snapshot", true},
 		[VIR_DOMAIN_PAUSED_CRASHED] = {"guest-panicked", true},
@@ -260,6 +260,7 @@ static void describe_pause(int reason, struct monitor_run *run)
 	bool is_known = reason >= 0 && (size_t)reason < sizeof(reasons) / sizeof(reasons[0]);
 
 	run->is_passing = reason == VIR_DOMAIN_PAUSED_UNKNOWN;
+	run->is_ordered = reason == VIR_DOMAIN_PAUSED_USER;
 	run->is_busy = !is_known || reasons[reason].is_busy;
 	(void)snprintf(run->status, sizeof(run->status), "%s",
 		       is_known ? reasons[reason].status : "paused for another reason");

@@ -444,14 +444,14 @@ static void test_monitor_suspend_and_resume_by_qmp(void)
 	check_int(start(&world, steps, COUNT(steps)), 0);
 	check_int(open_monitor(&world), 0);
 	check_int(monitor_run(world.monitor, &run, NULL), 0);
-	check(run.running && !run.is_busy && !run.is_passing);
+	check(run.running && !run.is_busy && !run.is_passing && !run.is_ordered);
 	check_int(monitor_suspend(world.monitor, NULL), 0);
 	check_int(monitor_run(world.monitor, &run, NULL), 0);
-	check(!run.running && !run.is_busy && run.is_passing);
+	check(!run.running && !run.is_busy && run.is_passing && run.is_ordered);
 	check_string(run.status, "paused");
 	check_int(monitor_resume(world.monitor, NULL), 0);
 	check_int(monitor_run(world.monitor, &run, NULL), 0);
-	check(!run.running && run.is_busy && !run.is_passing);
+	check(!run.running && run.is_busy && !run.is_passing && !run.is_ordered);
 	check_string(run.status, "postmigrate");
 	check_int(finish(&world), 7);
 }
@@ -464,10 +464,11 @@ static void test_monitor_suspend_and_resume_by_libvirt(void)
 
 	check_int(monitor_open_libvirt("test:///default", "test", &monitor, &err), 0);
 	check_int(monitor_run(monitor, &run, &err), 0);
-	check(run.running && !run.is_busy && !run.is_passing);
+	check(run.running && !run.is_busy && !run.is_passing && !run.is_ordered);
 	check_int(monitor_suspend(monitor, &err), 0);
 	check_int(monitor_run(monitor, &run, &err), 0);
 	check(!run.running && !run.is_busy && !run.is_passing); /* libvirt knows whose it is */
+	check(run.is_ordered);
 	check_string(run.status, "paused");
 	check_int(monitor_resume(monitor, &err), 0);
 	check_int(monitor_run(monitor, &run, &err), 0);

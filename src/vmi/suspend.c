@@ -3,7 +3,9 @@
  * atom-vmi pause VM, atom-vmi resume VM: for good, as an operator's order. Not to be confused with
  * the pauses of looks (pause.c), which end by themselves. A bare QEMU's monitor has one client at a
  * time, so that none is under way while we hold it. Under libvirt several may be at work: a pause
- * of which libvirt does not know the reason may be a look's, and is waited for.
+ * of which libvirt does not know the reason may be a look's, and is waited for. A VM that stands
+ * for any other reason than an order (a dump, a migration, its start, its own sleep) may run on at
+ * any time, so that it is not taken for paused.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +20,7 @@
 
 enum { POLL_MSEC = 100 };
 
-/* A look's pauses take no longer together, but for a snapshot's. */
+/* A look's pauses take no longer together, but for a snapshot's. Other states get as long. */
 #define PASSING_USEC (PAUSE_TOTAL_USEC_MAX + USEC_PER_SEC)
 /* Of a bare QEMU only the guard of a look that died can be waiting for its turn. */
 #define TURN_USEC (USEC_PER_SEC / 2)
@@ -33,8 +35,11 @@ static const char pause_help[] =
 	"knows of it,\n"
 	"or by QEMU's monitor. Nothing of the guest is read or written. --dry-run says in which "
 	"state the VM\n"
-	"is and what would be done.\n"
-	"Exit status: 0 done (or dry run), 1 failed, 2 bad usage, 3 it did not run already.\n";
+	"is and what would be done. A VM that stands for another reason is waited for some "
+	"seconds.\n"
+	"Exit status: 0 done (or dry run), 1 failed (also: it does not run, and not by an order), "
+	"2 bad\n"
+	"usage, 3 it was paused by an order already.\n";
 
 static const char resume_help[] =
 	"Usage: atom-vmi resume VM [--dry-run] [--json] [--connect URI]\n"
@@ -58,13 +63,21 @@ static int let_others(struct target *target, struct error *err)
 	return target_reopen_monitor(target, &target->monitor, err);
 }
 
-/* The state that does not pass by itself. */
-static int settle(struct target *target, struct monitor_run *ret_run, struct error *err)
+/* How long such a state is waited out. */
+static int64_t patience_usec(const struct target *target, const struct monitor_run *run, bool pause)
 {
-	int64_t deadline_usec = clock_mono_usec() + (target->uri ? PASSING_USEC : TURN_USEC);
+	if (run->is_passing)
+		return target->uri ? PASSING_USEC : TURN_USEC;
+	return pause && !run->running && !run->is_ordered ? PASSING_USEC : 0;
+}
+
+/* The state that does not pass by itself. */
+static int settle(struct target *target, bool pause, struct monitor_run *ret_run, struct error *err)
+{
+	int64_t started_usec = clock_mono_usec();
 	int r = monitor_run(target->monitor, ret_run, err);
 
-	while (r == 0 && ret_run->is_passing && clock_mono_usec() < deadline_usec) {
+	while (r == 0 && clock_mono_usec() - started_usec < patience_usec(target, ret_run, pause)) {
 		r = let_others(target, err);
 		if (r == 0)
 			r = monitor_run(target->monitor, ret_run, err);
@@ -82,7 +95,7 @@ static int watch(struct target *target, struct monitor_run *ret_run, struct erro
 
 	do {
 		r = monitor_run(target->monitor, ret_run, err);
-		is_ours = !ret_run->running && !(target->uri && ret_run->is_passing);
+		is_ours = ret_run->is_ordered;
 		if (r == 0 && is_ours && target->uri)
 			(void)nanosleep(&moment, NULL); /* shorter is no harm */
 	} while (r == 0 && is_ours && clock_mono_usec() < deadline_usec);
@@ -91,6 +104,15 @@ static int watch(struct target *target, struct monitor_run *ret_run, struct erro
 				 "the VM was paused and somebody, perhaps a look into it, has let "
 				 "it run again or is about to: try once more");
 	return r;
+}
+
+static int refuse_pause(const struct monitor_run *before, struct error *err)
+{
+	return error_set(err, -EBUSY, "the VM is not running: %s%s", before->status,
+			 before->is_passing
+				 ? ", but by no order: whoever has stopped it, perhaps a "
+				   "snapshot, may let it run again"
+				 : "");
 }
 
 static int pause_vm(struct target *target, struct monitor_run *ret_run, struct error *err)
@@ -122,8 +144,10 @@ static int carry_out(struct target *target, bool pause, bool dry_run, struct out
 {
 	struct monitor_run before, after;
 	const char *word = pause ? "paused" : "resumed";
-	int r = settle(target, &before, err);
+	int r = settle(target, pause, &before, err);
 
+	if (r == 0 && pause && !before.running && !before.is_ordered)
+		r = refuse_pause(&before, err);
 	if (r < 0)
 		return r;
 	after = before;

@@ -120,6 +120,10 @@ def test_a_vm_is_paused_and_resumed(world):
     assert order(world, kind="pause", vm="vm1", dry_run=True)["state"] == "done"
     again = order(world, kind="pause", vm="vm1")
     assert again["state"] == "done" and again["reason"], again
+    subprocess.run(["virsh", "-c", bed("uri"), "qemu-monitor-command", "vm2", "--hmp", "stop"], check=True, stdout=subprocess.DEVNULL)
+    stood = order(world, kind="pause", vm="vm2")
+    assert stood["state"] == "failed" and "not running" in stood["reason"], "nobody ordered that it stays so"
+    assert order(world, kind="resume", vm="vm2")["state"] == "done"
     assert order(world, kind="resume", vm="vm1")["state"] == "done"
     assert domain_state("vm1") == "running" and wait_for(lambda: answers("vm1"), 20, "it goes on")
 

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 from harness import main, wait_for
 
@@ -47,12 +49,24 @@ class Machine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def say(machine, command):
+    """A command of QMP, in its turn."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(machine.socket)
+        stream = line.makefile("rw")
+        for word in (None, "qmp_capabilities", command):
+            if word:
+                stream.write(json.dumps({"execute": word, "id": word}) + "\n")
+                stream.flush()
+            while json.loads(stream.readline()).get("id") != word:
+                pass
+
+
 def facts(outcome, before, after):
     return {"outcome": outcome, "before": before, "after": after}
 
 
 def test_pause_and_resume(machine):
-    assert machine.run("pause") == (NOTHING, facts("already", "prelaunch", "prelaunch"), [])
     assert machine.run("resume") == (DONE, facts("resumed", "prelaunch", "running"), [])
     assert machine.run("resume") == (NOTHING, facts("already", "running", "running"), [])
     assert machine.run("pause") == (DONE, facts("paused", "running", "paused"), [])
@@ -65,11 +79,28 @@ def test_dry_run_changes_nothing(machine):
     would_run = (DONE, facts("dry run", "prelaunch", "prelaunch"), ["the VM would be resumed"])
     assert machine.run("resume", "--dry-run") == would_run
     assert machine.run("resume", "--dry-run") == would_run
-    assert machine.run("pause", "--dry-run")[0] == NOTHING
     assert machine.run("resume")[0] == DONE
     for _ in range(2):
         assert machine.run("pause", "--dry-run") == (DONE, facts("dry run", "running", "running"),
                                                      ["the VM would be paused"])
+
+
+def test_vm_that_stands_for_another_reason_is_not_paused(machine):
+    for options in ([], ["--dry-run"]):
+        status, said, _ = machine.run("pause", *options)
+        assert status == FAILED and "not running: prelaunch" in said, said
+
+
+def test_pause_waits_until_the_vm_runs(machine):
+    def start():
+        time.sleep(1)
+        say(machine, "cont")
+
+    other = threading.Thread(target=start)
+    other.start()
+    assert machine.run("pause") == (DONE, facts("paused", "running", "paused"), [])
+    other.join()
+    assert machine.run("pause") == (NOTHING, facts("already", "paused", "paused"), [])
 
 
 def test_monitor_that_another_holds_is_a_failure(machine):
@@ -91,5 +122,7 @@ if __name__ == "__main__":
     if not shutil.which("qemu-system-x86_64"):
         print("1..0 # SKIP there is no qemu-system-x86_64")
         sys.exit(0)
-    sys.exit(main([test_pause_and_resume, test_dry_run_changes_nothing, test_monitor_that_another_holds_is_a_failure,
+    sys.exit(main([test_pause_and_resume, test_dry_run_changes_nothing,
+                   test_vm_that_stands_for_another_reason_is_not_paused, test_pause_waits_until_the_vm_runs,
+                   test_monitor_that_another_holds_is_a_failure,
                    test_bad_usage], Machine))
