@@ -19,7 +19,11 @@
 enum {
 	SEAL_LENGTH = DIGEST_TEXT_SIZE - 1,
 	RESERVE_SIZE = 4 << 20, /* for the ends of what is begun */
+	COMPLAINTS_MAX = 20,
 };
+
+/* Makes what stands before it on its line no record, whatever it is. */
+#define DISCARD "~\n"
 
 #define DELAY_USEC_MIN (60 * USEC_PER_SEC)
 #define DELAY_USEC_MAX (3600 * USEC_PER_SEC)
@@ -44,7 +48,7 @@ struct journal {
 	int fd; /* -1: cannot be had, `trouble` says why */
 	struct error trouble;
 	off_t size;
-	bool is_cut; /* the last line has no end: the next record begins a new one */
+	const char *before;          /* the next record: ends a last line that has no end */
 	char seal[DIGEST_TEXT_SIZE]; /* of the last record; "" before the first */
 	size_t lines, bad_lines;
 	char boot[RECORD_BOOT_SIZE]; /* "": not known */
@@ -142,11 +146,10 @@ static void follow(struct journal *journal, const struct record_summary *summary
 
 /* Reading */
 
-/* One complaint is enough: after a line that was changed nothing can be said of the rest. */
-static void complain(struct journal *journal, const char *what)
+static void complain(struct journal *journal, enum log_level level, const char *what)
 {
-	if (journal->bad_lines++ == 0)
-		log_error("%s:%zu: %s", journal->path, journal->lines, what);
+	if (journal->bad_lines++ < COMPLAINTS_MAX)
+		log_write(level, "%s:%zu: %s", journal->path, journal->lines, what);
 }
 
 /* `text` is a line of so many bytes without its end. */
@@ -156,33 +159,42 @@ static bool is_sealed(const char *text, size_t length)
 	       strspn(text, "0123456789abcdef") == SEAL_LENGTH && text[SEAL_LENGTH] == ' ';
 }
 
+/* A whole record carries the chain on whether or not it fits, so that each place that was changed
+ * is complained of, and those after it still hold each other. What is none is outside of the chain:
+ * the record after it is sealed with the one before it, so that who makes a record into none is
+ * found out by the next one. */
 static void check_seal(struct journal *journal, const char *text)
 {
 	char seal[DIGEST_TEXT_SIZE];
 
 	if (digest_seal(journal->seal, text + SEAL_LENGTH + 1, seal) < 0 ||
 	    strncmp(seal, text, SEAL_LENGTH) != 0)
-		complain(journal, "the seal of this record does not fit what stands before it: the "
-				  "file was changed");
+		complain(journal, LOG_LEVEL_ERROR,
+			 "the seal of this record does not fit what stands before it: the "
+			 "file was changed");
 	(void)snprintf(journal->seal, sizeof(journal->seal), "%.*s", SEAL_LENGTH, text);
 }
 
-static void take_line(struct journal *journal, const char *text, size_t length, off_t offset)
+/* Whether it is a whole record. */
+static bool take_line(struct journal *journal, const char *text, size_t length, off_t offset)
 {
 	struct record_summary summary;
 	cleanup(json_decref) json_t *record = NULL;
 
 	journal->lines++;
-	if (!is_sealed(text, length)) {
-		complain(journal, "no record, or a part of one: perhaps of a crash");
-		return;
+	if (is_sealed(text, length))
+		record = json_loads(text + SEAL_LENGTH + 1, JSON_REJECT_DUPLICATES, NULL);
+	if (!record) {
+		complain(journal, LOG_LEVEL_WARNING,
+			 "part of a record, as a crash or a full disk leaves it");
+		return false;
 	}
 	check_seal(journal, text);
-	record = json_loads(text + SEAL_LENGTH + 1, JSON_REJECT_DUPLICATES, NULL);
-	if (!record || record_read(record, &summary) < 0)
-		complain(journal, "a record that makes no sense");
+	if (record_read(record, &summary) < 0)
+		complain(journal, LOG_LEVEL_ERROR, "a record that makes no sense");
 	else
 		follow(journal, &summary, offset, length);
+	return true;
 }
 
 static int read_lines(struct journal *journal, FILE *stream, struct error *err)
@@ -192,21 +204,19 @@ static int read_lines(struct journal *journal, FILE *stream, struct error *err)
 	ssize_t size;
 
 	while ((size = getline(&line, &room, stream)) > 0) {
-		journal->is_cut = line[size - 1] != '\n';
-		if (!journal->is_cut)
+		bool has_end = line[size - 1] == '\n', is_record;
+
+		if (has_end)
 			line[size - 1] = '\0';
-		take_line(journal, line, (size_t)size - !journal->is_cut, journal->size);
+		is_record = take_line(journal, line, (size_t)size - has_end, journal->size);
+		journal->before = has_end ? "" : is_record ? "\n" : DISCARD;
 		journal->size += size;
 	}
 	if (ferror(stream))
 		return error_set_errno(err, -errno, "%s", journal->path);
-	if (journal->is_cut)
-		log_error("%s:%zu: the last line has no end, as a crash leaves it: the next record "
-			  "begins a new one",
-			  journal->path, journal->lines);
-	if (journal->bad_lines > 1)
-		log_error("%s: %zu lines of %zu are damaged", journal->path, journal->bad_lines,
-			  journal->lines);
+	if (journal->bad_lines > COMPLAINTS_MAX)
+		log_error("%s: so it is with %zu lines of %zu, of which these are the first %d",
+			  journal->path, journal->bad_lines, journal->lines, COMPLAINTS_MAX);
 	return 0;
 }
 
@@ -253,19 +263,21 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
-/* What a failed write has left is no record, and is left as it is. */
+/* What a failed write has left is no record, even if only the line's end is missing: who asked was
+ * told that it is not recorded. */
 static int write_line(struct journal *journal, const char *line, size_t size, struct error *err)
 {
 	int r = write_all(journal->fd, line, size);
 	off_t end = lseek(journal->fd, 0, SEEK_END);
 
 	if (r < 0) {
-		journal->is_cut |= end > journal->size;
+		if (end > journal->size)
+			journal->before = DISCARD;
 		journal->size = end;
 		return error_set_errno(err, r, "%s", journal->path);
 	}
 	journal->size = end;
-	journal->is_cut = false;
+	journal->before = "";
 	return 0;
 }
 
@@ -280,7 +292,7 @@ static int append(struct journal *journal, const json_t *record, struct error *e
 		return error_set(err, -EINVAL, "this action makes no record");
 	if (digest_seal(journal->seal, text, seal) < 0)
 		return error_set(err, -EIO, "this machine's libcrypto makes no SHA-256");
-	size = asprintf(&line, "%s%s %s\n", journal->is_cut ? "\n" : "", seal, text);
+	size = asprintf(&line, "%s%s %s\n", journal->before, seal, text);
 	if (size < 0) {
 		line = NULL;
 		return error_set(err, -ENOMEM, "out of memory");
@@ -518,6 +530,7 @@ struct journal *journal_new(const char *path)
 	if (!journal)
 		return NULL;
 	journal->fd = -1;
+	journal->before = "";
 	read_boot(journal->boot);
 	journal->path = strdup(path);
 	journal->known = calloc(JOURNAL_ACTIONS_MAX, sizeof(*journal->known));

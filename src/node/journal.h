@@ -32,8 +32,8 @@ struct journal_record {
 
 /* Reads what is there, and records the interruption of what was begun by an earlier process and has
  * no end. A file that is not there is made, for its owner only, and its folder. Damage is logged
- * with file and line, and no reason to stop. Returns owned, NULL when memory is out. A journal that
- * cannot be had says why at each journal_append(). */
+ * with file and line, each place up to a number, and no reason to stop. Returns owned, NULL when
+ * memory is out. A journal that cannot be had says why at each journal_append(). */
 struct journal *journal_new(const char *path);
 struct journal *journal_free(struct journal *journal);
 

@@ -265,7 +265,7 @@ static void test_journal_cut_line_is_left_as_it_is(void)
 	check_int(journal_find(world.journal, &act), JOURNAL_CLOSED);
 	check_int(end(&world, &next, WIRE_OUTCOME_DONE), 0);
 	check(strncmp(read_text(&world), before, strlen(before)) == 0);
-	check_int(read_text(&world)[strlen(before)], '\n');
+	check(strncmp(read_text(&world) + strlen(before), "~\n", 2) == 0);
 	reopen(&world);
 	check_int(journal_find(world.journal, &act), JOURNAL_CLOSED);
 	check_int(journal_find(world.journal, &next), JOURNAL_CLOSED);
@@ -308,8 +308,9 @@ static const char *complaints_of(struct world *world)
 	(void)snprintf(path, sizeof(path), "%s/log", world->folder);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	(void)dup2(fd, STDERR_FILENO);
-	log_init("journal_test", LOG_LEVEL_ERROR);
+	log_init("journal_test", LOG_LEVEL_WARNING);
 	reopen(world);
+	log_init("journal_test", (enum log_level)0);
 	(void)dup2(saved, STDERR_FILENO);
 	(void)close(saved);
 	size = pread(fd, text, sizeof(text) - 1, 0);
@@ -325,7 +326,8 @@ static void test_journal_damage_is_named(void)
 	} cases[] = {
 		{"\"action\":2", "\"action\":5", ":2: the seal of this record does not fit"},
 		{"\"done\"", "\"DONE\"", ":1: the seal of this record does not fit"},
-		{"{\"time\"", "{\"tim\n\"", ":1: no record, or a part of one"},
+		{"{\"time\"", "{\"tim\n\"",
+		 ":1: part of a record, as a crash or a full disk leaves it"},
 	};
 	struct wire_act act;
 	struct world world;
@@ -349,6 +351,86 @@ static void test_journal_damage_is_named(void)
 		check_int(journal_find(world.journal, &act), JOURNAL_CLOSED); /* the third */
 		close_world(&world);
 	}
+}
+
+/* Each place, however much fits between them. */
+static void test_journal_every_damage_is_named(void)
+{
+	struct wire_act act;
+	struct world world;
+	char text[TEXT_SIZE], name[32], *found;
+
+	open_world(&world);
+	for (uint64_t action = 1; action <= 50; action++) {
+		act = make_act(action, WIRE_ACT_PAUSE);
+		check_int(end(&world, &act, WIRE_OUTCOME_DONE), 0);
+	}
+	(void)snprintf(text, sizeof(text), "%s", read_text(&world));
+	for (int action = 2; action <= 50; action += 2) {
+		(void)snprintf(name, sizeof(name), "\"action\":%d,\"alarm\":5", action);
+		found = strstr(text, name);
+		found[strlen(name) - 1] = '6';
+	}
+	write_text(&world, text, "we");
+	(void)snprintf(text, sizeof(text), "%s", complaints_of(&world));
+	check(strstr(text, ":2: the seal of this record does not fit") != NULL);
+	check(strstr(text, ":40: the seal of this record does not fit") != NULL);
+	check(!strstr(text, ":42: ") && !strstr(text, ":3: "));
+	check(strstr(text, "25 lines of 50") != NULL);
+	close_world(&world);
+}
+
+/* A crash is told from a change wherever it cuts. */
+static void test_journal_cut_anywhere_was_not_changed(void)
+{
+	struct wire_act first = make_act(1, WIRE_ACT_PAUSE), cut = make_act(2, WIRE_ACT_PAUSE),
+			next = make_act(3, WIRE_ACT_PAUSE);
+	size_t start, size;
+	struct world world;
+	char text[4096], part[4096];
+
+	open_world(&world);
+	check_int(end(&world, &first, WIRE_OUTCOME_DONE), 0);
+	start = strlen(read_text(&world));
+	check_int(end(&world, &cut, WIRE_OUTCOME_DONE), 0);
+	(void)snprintf(text, sizeof(text), "%s", read_text(&world));
+	size = strlen(text);
+	for (size_t i = start; i <= size; i++) {
+		bool is_whole = i >= size - 1, is_part = !is_whole && i > start;
+
+		(void)snprintf(part, sizeof(part), "%.*s", (int)i, text);
+		write_text(&world, part, "we");
+		reopen(&world);
+		check_int(journal_find(world.journal, &cut),
+			  is_whole ? JOURNAL_CLOSED : JOURNAL_NEW);
+		check_int(end(&world, &next, WIRE_OUTCOME_DONE), 0);
+		check(!strstr(complaints_of(&world), "was changed"));
+		check_int(strstr(complaints_of(&world), ":2: part of a record") != NULL, is_part);
+		check_int(journal_find(world.journal, &next), JOURNAL_CLOSED);
+		check_int(journal_find(world.journal, &cut),
+			  is_whole ? JOURNAL_CLOSED : JOURNAL_NEW);
+	}
+	close_world(&world);
+}
+
+/* Who makes a whole record look cut is found out. */
+static void test_journal_record_that_was_made_none_is_missed(void)
+{
+	struct wire_act act;
+	struct world world;
+	char text[4096];
+
+	open_world(&world);
+	for (uint64_t action = 1; action <= 2; action++) {
+		act = make_act(action, WIRE_ACT_PAUSE);
+		check_int(end(&world, &act, WIRE_OUTCOME_DONE), 0);
+	}
+	(void)snprintf(text, sizeof(text), "%s", read_text(&world));
+	strchr(text, '}')[0] = '~';
+	write_text(&world, text, "we");
+	check(strstr(complaints_of(&world), ":1: part of a record") != NULL);
+	check(strstr(complaints_of(&world), ":2: the seal of this record does not fit") != NULL);
+	close_world(&world);
 }
 
 static void test_journal_containments_in_force(void)
@@ -477,6 +559,38 @@ static void test_journal_that_cannot_be_had_says_why(void)
 	close_world(&world);
 }
 
+/* Wherever the disk is full, also before the end of the line alone. */
+static void test_journal_half_a_line_is_no_record(void)
+{
+	struct wire_act act = make_act(1, WIRE_ACT_PAUSE), failed = make_act(2, WIRE_ACT_PAUSE),
+			next = make_act(3, WIRE_ACT_PAUSE);
+	struct rlimit old, limit;
+	struct world world;
+	char text[4096];
+	size_t size;
+
+	open_world(&world);
+	check_int(end(&world, &act, WIRE_OUTCOME_DONE), 0);
+	(void)snprintf(text, sizeof(text), "%s", read_text(&world));
+	check_int(begin(&world, &failed), 0);
+	size = strlen(read_text(&world));
+	check_int(getrlimit(RLIMIT_FSIZE, &old), 0);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	for (size_t i = strlen(text); i < size; i++) {
+		write_text(&world, text, "we");
+		reopen(&world);
+		limit = (struct rlimit){i, old.rlim_max};
+		check_int(setrlimit(RLIMIT_FSIZE, &limit), 0);
+		check_int(begin(&world, &failed), -EFBIG);
+		check_int(setrlimit(RLIMIT_FSIZE, &old), 0);
+		check_int(end(&world, &next, WIRE_OUTCOME_DONE), 0);
+		check(!strstr(complaints_of(&world), "was changed"));
+		check_int(journal_find(world.journal, &failed), JOURNAL_NEW);
+		check_int(journal_find(world.journal, &next), JOURNAL_CLOSED);
+	}
+	close_world(&world);
+}
+
 /* The disk is full in the middle of a line. */
 static void test_journal_half_a_line_is_not_continued(void)
 {
@@ -528,8 +642,11 @@ TEST_MAIN(TEST(test_journal_lines_are_sealed_in_a_chain), TEST(test_journal_know
 	  TEST(test_journal_begun_without_an_end_is_interrupted),
 	  TEST(test_journal_cut_line_is_left_as_it_is),
 	  TEST(test_journal_whole_record_without_an_end_counts), TEST(test_journal_damage_is_named),
+	  TEST(test_journal_every_damage_is_named), TEST(test_journal_cut_anywhere_was_not_changed),
+	  TEST(test_journal_record_that_was_made_none_is_missed),
 	  TEST(test_journal_containments_in_force),
 	  TEST(test_journal_containment_lasts_by_the_clock_of_the_boot),
 	  TEST(test_journal_containment_is_over_when_it_was_released),
 	  TEST(test_journal_that_cannot_be_had_says_why),
+	  TEST(test_journal_half_a_line_is_no_record),
 	  TEST(test_journal_half_a_line_is_not_continued), TEST(test_journal_remembers_the_newest))
