@@ -35,6 +35,7 @@ struct fleet {
 	struct codec *codec; /* NULL: no epoch */
 	uint64_t epoch, sequence;
 	int64_t watermark_usec;
+	bool is_listed; /* there has been a tick, whatever the settings were */
 };
 
 DEFINE_CLEANUP(struct codec *, codec_free)
@@ -59,6 +60,11 @@ struct fleet *fleet_free(struct fleet *fleet)
 bool fleet_has_tick(const struct fleet *fleet)
 {
 	return fleet->watermark_usec != 0;
+}
+
+bool fleet_is_listed(const struct fleet *fleet)
+{
+	return fleet->is_listed;
 }
 
 bool fleet_has_epoch(const struct fleet *fleet)
@@ -223,6 +229,7 @@ int fleet_take(struct fleet *fleet, const struct hypervisor_snapshot *snapshot)
 		fleet_end_epoch(fleet);
 	}
 	fleet->watermark_usec = snapshot->watermark_usec;
+	fleet->is_listed = true;
 	return out_of_memory ? -ENOMEM : (int)fleet->count;
 }
 

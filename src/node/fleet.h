@@ -29,6 +29,10 @@ int fleet_take(struct fleet *fleet, const struct hypervisor_snapshot *snapshot);
 /* Whether there has been a tick to tell of. */
 bool fleet_has_tick(const struct fleet *fleet);
 
+/* Whether it is known which VMs there are: since the first tick, also while new settings have none
+ * yet. */
+bool fleet_is_listed(const struct fleet *fleet);
+
 bool fleet_has_epoch(const struct fleet *fleet);
 void fleet_end_epoch(struct fleet *fleet);
 

@@ -166,6 +166,7 @@ static void test_fleet_first_frame_holds_every_series(void)
 
 	open_world(&world);
 	check(!fleet_has_tick(world.fleet));
+	check(!fleet_is_listed(world.fleet));
 	set_all(&world, 12.5);
 	set_value(&world, 1, METRIC_NETWORK_IN, NAN);
 	world.vms[2].readings[METRIC_NETWORK_OUT].kind = READING_ABSENT;
@@ -271,6 +272,7 @@ static void test_fleet_new_settings_begin_an_epoch(void)
 	fleet_set_settings(world.fleet, &settings);
 	check(!fleet_has_epoch(world.fleet));
 	check(!fleet_has_tick(world.fleet));
+	check(fleet_is_listed(world.fleet)); /* its VMs are known all the same */
 	check_int(send_tick(&world), 0);
 	check_int(world.receiver.epoch, 2);
 	check_near(world.receiver.deltas[METRIC_NETWORK_OUT], 0, 0);

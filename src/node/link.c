@@ -119,15 +119,26 @@ static void take_refusal(struct node *node, const char *reason)
 	(void)uv_timer_start(&node->retry, on_retry, 0, 0);
 }
 
+/* Before that, "no such VM" would be an answer for good. A controller that waits for the epoch, as
+ * it should, has nothing passed over. */
+static bool may_take(const struct node *node, const char *what)
+{
+	if (!node->have_settings)
+		log_warning("%s comes before the settings: passed over", what);
+	else if (!fleet_is_listed(node->fleet))
+		log_warning("%s comes before it is known which VMs there are: passed over", what);
+	else
+		return true;
+	return false;
+}
+
 static void take_introspect(struct node *node, const struct wire_introspect *request)
 {
 	struct policy_case asked = {.controller = bus_client_peer_name(node->client)};
 	bool found = fleet_find_vm(node->fleet, &request->vm, &asked.vm, &asked.project) == 0;
 
-	if (node->have_settings)
+	if (may_take(node, "a request to look into a VM"))
 		introspector_ask(node->introspector, request, found ? &asked : NULL);
-	else
-		log_warning("a request to look into a VM comes before the settings: passed over");
 }
 
 static void take_act(struct node *node, const struct wire_act *act)
@@ -135,10 +146,8 @@ static void take_act(struct node *node, const struct wire_act *act)
 	struct policy_case asked = {.controller = bus_client_peer_name(node->client)};
 	bool found = fleet_find_vm(node->fleet, &act->vm, &asked.vm, &asked.project) == 0;
 
-	if (node->have_settings)
+	if (may_take(node, "an action"))
 		actor_order(node->actor, act, found ? &asked : NULL);
-	else
-		log_warning("an action comes before the settings: passed over");
 }
 
 static int on_received(void *userdata, const uint8_t *data, size_t size)

@@ -7,9 +7,9 @@ import signal
 import sys
 
 from harness import main, wait_for
-from introspect_node_test import Controller, start_node
-from peer import (ACT, CONTAIN, DONE, END_PROCESS, FAILED, OUTCOME, PAUSE, PENDING, REFUSED, RELEASE, UNKNOWN, answer_of,
-                  field)
+from introspect_node_test import SETTINGS_OF_ALL, Controller, start_node
+from peer import (ACT, CONTAIN, DONE, END_PROCESS, FAILED, OUTCOME, PAUSE, PENDING, REFUSED, RELEASE, SETTINGS, UNKNOWN,
+                  answer_of, field, frame)
 
 ALL = "rules: [{controllers: [controller], actions: [end-process, contain, pause, snapshot]}]"
 
@@ -122,7 +122,43 @@ def test_ended_node_knows_what_it_did(world):
     assert world.log("asked") == "\n"
 
 
+class Hasty(Orderer):
+    """Says several things at once."""
+    told = None
+
+    def send(self, kind, message):
+        if self.told is None:
+            super().send(kind, message)
+        else:
+            self.told += frame(2, field(kind, message))
+
+    def settle_and_order(self, number, kind, vm):
+        self.told = b""
+        self.send(SETTINGS, SETTINGS_OF_ALL)
+        self.order(number, kind, vm)
+        self.ask(number, vm, "ps")
+        told, self.told = self.told, None
+        self.line.sendall(told)
+        self.read_epoch()
+
+
+def test_order_before_the_vms_are_known_is_not_refused(world):
+    node = start_node(world, "echo >>asked", ALL)
+    controller = Hasty(world)
+    controller.accept()
+    controller.settle()
+    world.kill(node, signal.SIGTERM)
+    controller.close()
+    start_node(world, "echo >>asked", ALL)
+    controller.accept()
+    controller.settle_and_order(8, PAUSE, "vm1")
+    controller.order(8, PAUSE, "vm1")
+    assert controller.outcome()[:2] == (8, DONE)
+    assert "an action comes before it is known which VMs there are" in world.log("n1.log")
+    assert "a request to look into a VM comes before it is known" in world.log("n1.log")
+
+
 if __name__ == "__main__":
     sys.exit(main([test_order_goes_by_policy_to_the_program, test_without_a_rule_nothing_is_done,
                    test_order_that_is_said_again_is_done_once, test_killed_node_does_not_do_it_again,
-                   test_ended_node_knows_what_it_did]))
+                   test_ended_node_knows_what_it_did, test_order_before_the_vms_are_known_is_not_refused]))

@@ -16,6 +16,9 @@ from peer import (DONE, EPOCH, FAILED, FINDINGS, HELLO, INTROSPECT, REFUSED, SET
                   read_frame, read_head, tls)
 
 
+SETTINGS_OF_ALL = field(1, 100000) + field(2, 127) + field(3, struct.pack("<7d", *[1] * 7))
+
+
 class Controller:
     """Takes one connection at a time; what the node says is read when it is waited for."""
 
@@ -39,7 +42,10 @@ class Controller:
 
     def settle(self):
         """The settings, then the names of the VMs."""
-        self.send(SETTINGS, field(1, 100000) + field(2, 127) + field(3, struct.pack("<7d", *[1] * 7)))
+        self.send(SETTINGS, SETTINGS_OF_ALL)
+        self.read_epoch()
+
+    def read_epoch(self):
         for data in self.receive(EPOCH)[4]:
             vm = parse(data)
             self.vms[vm[2][0].decode()] = vm[1][0]
