@@ -118,8 +118,6 @@ static void end_job(struct job *job, struct deed_end *end)
 	if (r < 0)
 		log_error("the end of action %llu is not recorded: %s",
 			  (unsigned long long)job->deed.act.action, error_text(&err, r));
-	if (job->is_expiry && r < 0)
-		deed_end_set(end, WIRE_OUTCOME_FAILED, "%s", error_text(&err, r));
 	if (job->is_expiry)
 		end_expiry(job, end);
 	else
@@ -423,6 +421,11 @@ static bool was_ordered(const struct actor *actor, const struct wire_act *act)
 		deed_end_set(&end, WIRE_OUTCOME_UNKNOWN,
 			     "it was begun, and its end could not be recorded: look again");
 		break;
+	case JOURNAL_UNREAD:
+		deed_end_set(&end, WIRE_OUTCOME_UNKNOWN,
+			     "whether it was done before cannot be read; it is not done now: %s",
+			     journal_trouble(actor->options.journal));
+		break;
 	case JOURNAL_OTHER:
 		deed_end_set(&end, WIRE_OUTCOME_REFUSED,
 			     "this node's journal has another order under this number");
@@ -433,8 +436,8 @@ static bool was_ordered(const struct actor *actor, const struct wire_act *act)
 }
 
 /* What speaks against it whatever it is. False: the end says it. */
-static bool may_act(const struct actor *actor, const struct deed *deed,
-		    const struct policy_case *asked, struct deed_end *ret_end)
+static bool may_act(const struct actor *actor, struct deed *deed, const struct policy_case *asked,
+		    struct deed_end *ret_end)
 {
 	const char *word = deed_policy_word(deed->act.kind);
 

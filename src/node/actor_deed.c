@@ -102,13 +102,18 @@ static bool check_process(const struct wire_act *act, struct deed_end *ret_end)
 	return false;
 }
 
-static bool check_release(const struct deed *deed, const struct journal *journal,
+/* Where the journal was lost, the controller still knows what it has ordered. A table that is not
+ * there is deleted as well as one that is. */
+static bool check_release(struct deed *deed, const struct journal *journal,
 			  struct deed_end *ret_end)
 {
 	unsigned long long undoes = deed->act.undoes;
 
 	switch (journal_find_containment(journal, deed->act.undoes, &deed->act.vm)) {
 	case JOURNAL_CONTAINMENT_IN_FORCE:
+		return true;
+	case JOURNAL_CONTAINMENT_UNKNOWN:
+		deed->is_blind = true;
 		return true;
 	case JOURNAL_CONTAINMENT_OVER:
 		deed_end_set(ret_end, WIRE_OUTCOME_DONE, "containment %llu was over already",
@@ -117,12 +122,13 @@ static bool check_release(const struct deed *deed, const struct journal *journal
 	case JOURNAL_CONTAINMENT_NONE:
 		break;
 	}
-	deed_end_set(ret_end, WIRE_OUTCOME_REFUSED, "this node knows no containment %llu of VM %s",
-		     undoes, deed->name);
+	deed_end_set(ret_end, WIRE_OUTCOME_REFUSED,
+		     "to this node's knowledge action %llu is no containment of VM %s", undoes,
+		     deed->name);
 	return false;
 }
 
-bool deed_check(const struct deed *deed, const struct journal *journal, struct deed_end *ret_end)
+bool deed_check(struct deed *deed, const struct journal *journal, struct deed_end *ret_end)
 {
 	const struct wire_act *act = &deed->act;
 
@@ -437,7 +443,10 @@ static void judge_rules(struct deed *deed, const struct program_result *result,
 	char text[WIRE_NAME_MAX + 1];
 
 	if (result->exit_status == 0) {
-		deed_end_set(ret_end, WIRE_OUTCOME_DONE, "%s", "");
+		deed_end_set(ret_end, WIRE_OUTCOME_DONE, "%s",
+			     deed->is_blind ? "this node's journal knows nothing of that "
+					      "containment; if it was in force, it is over"
+					    : "");
 		ret_end->report = deed->report;
 		ret_end->report_size = deed->report_size;
 		return;

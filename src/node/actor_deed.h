@@ -24,6 +24,7 @@ struct deed {
 	char name[WIRE_NAME_MAX + 1], controller[WIRE_NAME_MAX + 1], vm[VM_UUID_TEXT_SIZE];
 	char *script;        /* for nft; NULL: none */
 	char path[PATH_MAX]; /* of a snapshot */
+	bool is_blind;       /* a release of what the journal does not know */
 	uint8_t *report;     /* that the node itself makes */
 	size_t report_size;
 	struct program_run *run;
@@ -41,7 +42,7 @@ void deed_end_set(struct deed_end *ret_end, enum wire_outcome_status status, con
 const char *deed_policy_word(enum wire_act_kind kind);
 
 /* Whether the order makes sense here; else why not. */
-bool deed_check(const struct deed *deed, const struct journal *journal, struct deed_end *ret_end);
+bool deed_check(struct deed *deed, const struct journal *journal, struct deed_end *ret_end);
 
 /* Whether there is room for it in what the journal keeps. For the moment before it is begun: others
  * may have begun since it was ordered. */

@@ -413,6 +413,94 @@ static void test_actor_does_nothing_without_a_journal(void)
 	check(close_world(&world));
 }
 
+/* It may have done it, and have it in a journal that it cannot read. */
+static void test_actor_without_its_memory_does_not_know(void)
+{
+	struct wire_act act = make_act(1, WIRE_ACT_PAUSE);
+	struct journal *other;
+	const struct given *given;
+	struct world world;
+
+	open_world(&world, "echo >>arguments", "");
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	stop_actor(&world);
+	other = journal_new(world.path); /* another atom-node's */
+	start_actor(&world);
+	given = do_act(&world, &act);
+	check_int(given->status, WIRE_OUTCOME_UNKNOWN);
+	check(strstr(given->reason, "whether it was done before cannot be read; it is not done "
+				    "now: ") != NULL);
+	check(strstr(given->reason, "is another atom-node's") != NULL);
+	check_string(read_text(&world, "arguments"), "\n");
+	journal_free(other);
+	check(close_world(&world));
+}
+
+/* Lines that are none, of which there are too many. */
+static void fill_journal(const struct world *world)
+{
+	enum { PIECE = 1 << 20 };
+	FILE *stream = fopen(world->path, "r+e");
+
+	if (!stream)
+		abort();
+	for (long at = PIECE; at <= JOURNAL_SIZE_MAX + PIECE; at += PIECE)
+		if (fseek(stream, at, SEEK_SET) < 0 || fputc('\n', stream) == EOF)
+			abort();
+	if (fclose(stream) != 0)
+		abort();
+}
+
+static void test_actor_full_journal_is_not_forgotten(void)
+{
+	struct wire_act act = make_act(1, WIRE_ACT_PAUSE), contain = make_act(2, WIRE_ACT_CONTAIN);
+	const struct given *given;
+	struct world world;
+
+	open_world(&world, "echo >>arguments", "cat >>rules");
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	contain.expiry_usec = USEC_PER_SEC;
+	check_int(do_act(&world, &contain)->status, WIRE_OUTCOME_DONE);
+	stop_actor(&world);
+	fill_journal(&world);
+	start_actor(&world);
+	check_int(journal_containment_count(world.journal), 1);
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	check_string(read_text(&world, "arguments"), "\n");
+	act.action = 3;
+	given = do_act(&world, &act);
+	check_int(given->status, WIRE_OUTCOME_REFUSED);
+	check(strstr(given->reason, "is full") != NULL);
+	/* released once, whether or not that can be recorded */
+	while (journal_containment_count(world.journal) > 0)
+		(void)uv_run(&world.loop, UV_RUN_ONCE);
+	check(strstr(read_text(&world, "rules"), "delete table netdev atom-2") != NULL);
+	check(close_world(&world));
+}
+
+static void test_actor_releases_what_a_lost_journal_knew(void)
+{
+	struct wire_act act = make_act(3, WIRE_ACT_CONTAIN);
+	static char *const only_pause[] = {"pause"};
+	struct world world;
+
+	open_world(&world, "", "cat >>rules");
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	stop_actor(&world);
+	(void)unlink(world.path);
+	(void)unlink(path_of(&world, "rules"));
+	start_actor(&world);
+	act = make_act(4, WIRE_ACT_RELEASE);
+	act.undoes = 3;
+	world.rule.actions = (struct config_strings){(char **)only_pause, 1};
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_REFUSED);
+	world.rule.actions = (struct config_strings){(char **)all_actions, 4};
+	act.action = 5;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	check(strstr(read_text(&world, "rules"), "delete table netdev atom-3") != NULL);
+	check(close_world(&world));
+}
+
 static void test_actor_does_once_what_is_said_again(void)
 {
 	struct wire_act act = make_act(7, WIRE_ACT_END_PROCESS);
@@ -635,10 +723,17 @@ static void test_actor_releases_what_it_contained(void)
 	open_world(&world, "", nft);
 	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
 	act = make_act(4, WIRE_ACT_RELEASE);
-	act.undoes = 2;
+	act.undoes = 4;
+	given = do_act(&world, &act); /* itself */
+	check_int(given->status, WIRE_OUTCOME_DONE);
+	check(strstr(given->reason, "this node's journal knows nothing of that containment") !=
+	      NULL);
+	check(strstr(read_text(&world, "rules"), "delete table netdev atom-4") != NULL);
+	act.action = 8;
 	given = do_act(&world, &act);
 	check_int(given->status, WIRE_OUTCOME_REFUSED);
-	check_string(given->reason, "this node knows no containment 2 of VM web1");
+	check_string(given->reason,
+		     "to this node's knowledge action 4 is no containment of VM web1");
 	act.action = 5;
 	act.undoes = 3;
 	act.vm.bytes[0]++;
@@ -922,6 +1017,9 @@ TEST_MAIN(TEST(test_actor_ends_a_process), TEST(test_actor_end_of_a_process_by_e
 	  TEST(test_actor_needs_the_identity_of_a_process), TEST(test_actor_policy_is_asked),
 	  TEST(test_actor_refuses_what_is_not_its_own),
 	  TEST(test_actor_does_nothing_without_a_journal),
+	  TEST(test_actor_without_its_memory_does_not_know),
+	  TEST(test_actor_full_journal_is_not_forgotten),
+	  TEST(test_actor_releases_what_a_lost_journal_knew),
 	  TEST(test_actor_does_once_what_is_said_again),
 	  TEST(test_actor_interrupted_action_is_unknown), TEST(test_actor_pauses_and_resumes),
 	  TEST(test_actor_saves_evidence_and_never_over_some), TEST(test_actor_contains_by_nft),

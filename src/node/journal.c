@@ -47,6 +47,7 @@ struct journal {
 	char *path;
 	int fd; /* -1: cannot be had, `trouble` says why */
 	struct error trouble;
+	bool is_unread; /* there may be records in it */
 	off_t size;
 	const char *before;          /* the next record: ends a last line that has no end */
 	char seal[DIGEST_TEXT_SIZE]; /* of the last record; "" before the first */
@@ -308,27 +309,36 @@ static int append(struct journal *journal, const json_t *record, struct error *e
 	return 0;
 }
 
+/* This process knows it all the same; the next one asks again, and finds out. */
 static void note_unwritten_end(struct journal *journal, const struct journal_record *record)
 {
 	struct known *known = find_known(journal, record->act->action);
+	const struct record_summary summary = {.event = record->event,
+					       .action = record->act->action,
+					       .kind = record->act->kind,
+					       .status = record->outcome->status,
+					       .nothing_done = record->nothing_done,
+					       .undoes = record->act->undoes};
 
-	if (known && record->event != JOURNAL_BEGUN) {
+	if (known) {
 		known->event = record->event;
 		known->has_line = false;
 	}
+	follow_containment(journal, &summary);
 }
 
-int journal_append(struct journal *journal, const struct journal_record *record, struct error *err)
+static int try_append(struct journal *journal, const struct journal_record *record,
+		      struct error *err)
 {
 	bool is_end = record->event == JOURNAL_ENDED || record->event == JOURNAL_INTERRUPTED;
 	cleanup(json_decref) json_t *object = NULL;
 	struct record_time time;
-	int r;
 
 	if (journal->fd < 0)
 		return error_set(err, journal->trouble.code, "%s", journal->trouble.text);
 	if (journal->size > JOURNAL_SIZE_MAX - (is_end ? 0 : RESERVE_SIZE))
-		return error_set(err, -EFBIG, "%s is full: move it away and restart atom-node",
+		return error_set(err, -EFBIG,
+				 "%s is full: atom-node(8) says how to begin a new one",
 				 journal->path);
 	time.wall_usec = clock_wall_usec();
 	time.boot_usec = clock_boot_usec();
@@ -336,8 +346,14 @@ int journal_append(struct journal *journal, const struct journal_record *record,
 	object = record_make(record, &time);
 	if (!object)
 		return error_set(err, -ENOMEM, "this action makes no record");
-	r = append(journal, object, err);
-	if (r < 0)
+	return append(journal, object, err);
+}
+
+int journal_append(struct journal *journal, const struct journal_record *record, struct error *err)
+{
+	int r = try_append(journal, record, err);
+
+	if (r < 0 && record->event != JOURNAL_BEGUN)
 		note_unwritten_end(journal, record);
 	return r;
 }
@@ -349,6 +365,8 @@ enum journal_state journal_find(const struct journal *journal, const struct wire
 	const struct known *known = find_known(journal, act->action);
 	char order[DIGEST_TEXT_SIZE];
 
+	if (journal->is_unread)
+		return JOURNAL_UNREAD;
 	if (!known)
 		return JOURNAL_NEW;
 	if (record_order(act, order) < 0 || strcmp(order, known->order) != 0)
@@ -372,6 +390,11 @@ int journal_outcome(const struct journal *journal, uint64_t action,
 		return error_set(err, -EIO, "its record cannot be read again; look again");
 	r = record_read_outcome(record, ret_outcome);
 	return r < 0 ? error_set(err, r, "its record makes no sense; look again") : 0;
+}
+
+const char *journal_trouble(const struct journal *journal)
+{
+	return journal->trouble.text;
 }
 
 size_t journal_containment_count(const struct journal *journal)
@@ -438,7 +461,9 @@ enum journal_containment_state journal_find_containment(const struct journal *jo
 			return vm_uuid_equal(&journal->containments[i].vm, vm)
 				       ? JOURNAL_CONTAINMENT_IN_FORCE
 				       : JOURNAL_CONTAINMENT_NONE;
-	if (!known || known->kind != WIRE_ACT_CONTAIN || known->event == JOURNAL_REFUSED ||
+	if (!known)
+		return JOURNAL_CONTAINMENT_UNKNOWN;
+	if (known->kind != WIRE_ACT_CONTAIN || known->event == JOURNAL_REFUSED ||
 	    !vm_uuid_equal(&known->vm, vm))
 		return JOURNAL_CONTAINMENT_NONE;
 	return known->is_over ? JOURNAL_CONTAINMENT_OVER : JOURNAL_CONTAINMENT_IN_FORCE;
@@ -473,9 +498,6 @@ static int open_file(struct journal *journal, struct error *err)
 		return error_set(err, -EINVAL, "%s is no file", journal->path);
 	if (flock(journal->fd, LOCK_EX | LOCK_NB) < 0)
 		return error_set(err, -errno, "%s is another atom-node's", journal->path);
-	if (status.st_size > JOURNAL_SIZE_MAX)
-		return error_set(err, -EFBIG, "%s is full: move it away and restart atom-node",
-				 journal->path);
 	sync_folder(folder);
 	return 0;
 }
@@ -541,6 +563,7 @@ struct journal *journal_new(const char *path)
 		close_interrupted(journal);
 		return journal;
 	}
+	journal->is_unread = r != -ENOENT && r != -ENOTDIR;
 	log_error("no action will be carried out: %s", error_text(&journal->trouble, r));
 	if (journal->fd >= 0)
 		(void)close(journal->fd); /* nothing was written */

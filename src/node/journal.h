@@ -32,8 +32,9 @@ struct journal_record {
 
 /* Reads what is there, and records the interruption of what was begun by an earlier process and has
  * no end. A file that is not there is made, for its owner only, and its folder. Damage is logged
- * with file and line, each place up to a number, and no reason to stop. Returns owned, NULL when
- * memory is out. A journal that cannot be had says why at each journal_append(). */
+ * with file and line, each place up to a number, and no reason to stop. One that is full is read.
+ * Returns owned, NULL when memory is out. A journal that cannot be had says why at each
+ * journal_append(). */
 struct journal *journal_new(const char *path);
 struct journal *journal_free(struct journal *journal);
 
@@ -43,8 +44,12 @@ enum journal_state {
 	JOURNAL_OPEN,   /* begun, and its end is not recorded */
 	JOURNAL_CLOSED, /* ended or refused: journal_outcome() */
 	JOURNAL_OTHER,  /* the number was used for another order */
+	JOURNAL_UNREAD, /* what there is cannot be read: journal_trouble() */
 };
 enum journal_state journal_find(const struct journal *journal, const struct wire_act *act);
+
+/* Why the journal cannot be had; "" where it can. Borrowed until journal_free(). */
+const char *journal_trouble(const struct journal *journal);
 
 /* The outcome of a closed action as it was recorded; its reason and report are owned by the caller.
  * -ENOENT, -EIO, -EBADMSG, -ENOMEM. */
@@ -52,7 +57,8 @@ int journal_outcome(const struct journal *journal, uint64_t action,
 		    struct wire_outcome *ret_outcome, struct error *err);
 
 /* Writes a record, and waits until it is on the disk (a refusal does not wait). An error says what
- * to do; what is begun must then not be done. -EFBIG: JOURNAL_SIZE_MAX. */
+ * to do; what is begun must then not be done. An end that cannot be written is remembered by this
+ * process. -EFBIG: JOURNAL_SIZE_MAX. */
 int journal_append(struct journal *journal, const struct journal_record *record, struct error *err);
 
 /* A containment that may be in force: begun, not released, and not failed before it changed
@@ -75,7 +81,8 @@ const struct journal_containment *journal_first_containment(const struct journal
 void journal_put_off_containment(struct journal *journal, uint64_t action);
 /* Of the containment of that VM by that action. */
 enum journal_containment_state {
-	JOURNAL_CONTAINMENT_NONE,     /* nothing is known of one */
+	JOURNAL_CONTAINMENT_UNKNOWN,  /* nothing is known of such an action */
+	JOURNAL_CONTAINMENT_NONE,     /* it is none, or another VM's */
 	JOURNAL_CONTAINMENT_IN_FORCE, /* or may be */
 	JOURNAL_CONTAINMENT_OVER,
 };
