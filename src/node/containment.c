@@ -17,18 +17,21 @@ struct address {
 	char text[INET6_ADDRSTRLEN];
 };
 
-/* What differs between the two families. */
+/* What differs between the two families. Lengths are those of a packet that has no room for words:
+ * a reset with a timestamp, or a neighbour's question. To the VM they count the frame's head. */
 struct words {
 	const char *type, *protocol;
 	const char *fragments;  /* a match */
-	const char *neighbours; /* a rule, or "" */
+	const char *neighbours; /* a match, or NULL */
+	int length_sent, length_received;
 };
 
-static const struct words ipv4_words = {"ipv4_addr", "ip", "ip frag-off & 0x3fff != 0", ""};
-static const struct words ipv6_words = {
-	"ipv6_addr", "ip6", "exthdr frag exists",
-	/* without it no reset finds its way after some seconds */
-	"\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } goto few\n"};
+static const struct words ipv4_words = {"ipv4_addr", "ip", "ip frag-off & 0x3fff != 0",
+					NULL,        52,   66};
+static const struct words ipv6_words = {"ipv6_addr", "ip6", "exthdr frag exists",
+					/* without it no reset finds its way after some seconds */
+					"icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }",
+					72, 86};
 
 /* Checking */
 
@@ -132,30 +135,52 @@ static void print_limited(FILE *stream, const char *name, uint32_t rate)
 	(void)fputs("\t\tdrop\n\t}\n", stream);
 }
 
-/* What passes from the VM to the peer and back. A fragment does not show what it is a part of, and
- * is none of TCP here. The VM's resets pass, so that the peer's end closes too; it is the peer's
- * next packet that calls for one. */
+/* What comes first in both directions. A fragment does not show what it is a part of, and is none
+ * of TCP here. */
+static void print_beginning(FILE *stream, const char *chain, const struct words *words,
+			    const char *peer, int length)
+{
+	(void)fprintf(stream, "\tchain %s {\n\t\t%s goto others\n", chain, words->fragments);
+	if (words->neighbours)
+		(void)fprintf(stream, "\t\t%s meta length <= %d goto few\n", words->neighbours,
+			      length);
+	(void)fprintf(stream,
+		      "\t\ttcp flags & (syn | ack) == syn %s %s @closing drop\n"
+		      "\t\ttcp flags & (syn | ack) == syn goto openings\n",
+		      words->protocol, peer);
+}
+
+/* Once what was there is closed, resets are those of connections that were let through. */
+static void print_resets(FILE *stream, const struct words *words, const char *peer, int length)
+{
+	(void)fprintf(stream,
+		      "\t\ttcp flags & rst == rst %s %s @closing meta length <= %d goto few\n",
+		      words->protocol, peer, length);
+}
+
+/* What passes from the VM to the peer and back. The VM's resets pass, so that the peer's end closes
+ * too; it is the peer's next packet that calls for one, and is heard for that while it is new. What
+ * the VM is answered later are our resets, which pass here as if they came from the peer. */
 static void print_directions(FILE *stream, const struct words *words)
 {
 	const char *ip = words->protocol;
 
+	print_beginning(stream, "sent", words, "daddr", words->length_sent);
 	(void)fprintf(stream,
-		      "\tchain sent {\n\t\t%s goto others\n%s"
-		      "\t\ttcp flags & rst == rst goto few\n"
-		      "\t\ttcp flags & (syn | ack) == syn %s daddr @closing drop\n"
-		      "\t\ttcp flags & (syn | ack) == syn goto openings\n"
+		      "\t\ttcp flags & rst == rst %s daddr @hearing meta length <= %d goto heard\n",
+		      ip, words->length_sent);
+	print_resets(stream, words, "daddr", words->length_sent);
+	(void)fprintf(stream,
 		      "\t\tmeta l4proto tcp %s daddr @closing reject with tcp reset\n"
-		      "\t\tmeta l4proto tcp accept\n"
-		      "\t\tgoto others\n\t}\n",
-		      words->fragments, words->neighbours, ip, ip);
+		      "\t\tmeta l4proto tcp accept\n\t\tgoto others\n\t}\n",
+		      ip);
+	print_beginning(stream, "received", words, "saddr", words->length_received);
+	(void)fprintf(stream, "\t\tmeta l4proto tcp %s saddr @hearing goto heard\n", ip);
+	print_resets(stream, words, "saddr", words->length_received);
 	(void)fprintf(stream,
-		      "\tchain received {\n\t\t%s goto others\n%s"
-		      "\t\ttcp flags & (syn | ack) == syn %s saddr @closing drop\n"
-		      "\t\ttcp flags & (syn | ack) == syn goto openings\n"
-		      "\t\tmeta l4proto tcp %s saddr @closing goto few\n"
-		      "\t\tmeta l4proto tcp accept\n"
-		      "\t\tgoto others\n\t}\n",
-		      words->fragments, words->neighbours, ip, ip);
+		      "\t\tmeta l4proto tcp %s saddr @closing drop\n"
+		      "\t\tmeta l4proto tcp accept\n\t\tgoto others\n\t}\n",
+		      ip);
 }
 
 struct hook {
@@ -183,16 +208,20 @@ static void print_script(FILE *stream, const struct containment *containment,
 	static const struct hook hooks[] = {{"from-vm", "ingress", "daddr", "saddr", "sent"},
 					    {"to-vm", "egress", "saddr", "daddr", "received"}};
 	const struct words *words = peer->family == AF_INET ? &ipv4_words : &ipv6_words;
-	int64_t closing_usec = containment->expiry_usec;
+	int64_t expiry_usec = containment->expiry_usec, closing_usec = expiry_usec, hearing_usec;
 
 	if (containment->rate > 0 && closing_usec > CONTAINMENT_CLOSING_USEC)
 		closing_usec = CONTAINMENT_CLOSING_USEC;
+	hearing_usec =
+		closing_usec < CONTAINMENT_HEARING_USEC ? closing_usec : CONTAINMENT_HEARING_USEC;
 	(void)fprintf(stream,
 		      "table netdev atom-%" PRIu64 "\ndelete table netdev atom-%" PRIu64
 		      "\ntable netdev atom-%" PRIu64 " {\n",
 		      containment->action, containment->action, containment->action);
-	print_set(stream, "contained", words, peer, containment->expiry_usec);
+	print_set(stream, "contained", words, peer, expiry_usec);
 	print_set(stream, "closing", words, peer, closing_usec);
+	print_set(stream, "hearing", words, peer, hearing_usec);
+	print_limited(stream, "heard", CONTAINMENT_HEARD);
 	print_limited(stream, "few", CONTAINMENT_FEW);
 	print_limited(stream, "openings", containment->rate);
 	print_limited(stream, "others", containment->rate);

@@ -11,8 +11,10 @@
  * Between the peer and the VM, in both directions: new TCP connections and whatever is no TCP, or a
  * fragment, are dropped, or let through at `rate`. A TCP connection that was there ends by resets
  * as soon as the VM says anything on it; with a rate only in the first CONTAINMENT_CLOSING_USEC, in
- * which no new one is let through, so that those that are let through later live. Resets and IPv6's
- * neighbour discovery pass, at most CONTAINMENT_FEW a second.
+ * which no new one is let through, so that those that are let through later live. So that the
+ * peer's end is closed as well, the VM hears the peer for CONTAINMENT_HEARING_USEC, and answers by
+ * resets. After that nothing passes where the rate is 0 but CONTAINMENT_FEW packets a second that
+ * have no payload: resets and IPv6's neighbour discovery.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -23,10 +25,12 @@ enum {
 	CONTAINMENT_TAPS_MAX = 16,
 	CONTAINMENT_TAP_LENGTH_MAX = 15,
 	CONTAINMENT_RATE_MAX = 1000000,
-	CONTAINMENT_FEW = 1000,
+	CONTAINMENT_HEARD = 1000, /* per second */
+	CONTAINMENT_FEW = 20,
 };
 
 #define CONTAINMENT_CLOSING_USEC INT64_C(3000000)
+#define CONTAINMENT_HEARING_USEC INT64_C(10000000)
 #define CONTAINMENT_EXPIRY_USEC_MAX (INT64_C(604800) * 1000000) /* a week */
 
 struct containment {

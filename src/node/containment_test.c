@@ -29,15 +29,20 @@ static void test_containment_that_lets_nothing_through(void)
 		"\t\telements = { 203.0.113.9 timeout 600s0ms }\n\t}\n"
 		"\tset closing {\n\t\ttype ipv4_addr\n\t\tflags timeout\n"
 		"\t\telements = { 203.0.113.9 timeout 600s0ms }\n\t}\n"
-		"\tchain few {\n"
+		"\tset hearing {\n\t\ttype ipv4_addr\n\t\tflags timeout\n"
+		"\t\telements = { 203.0.113.9 timeout 10s0ms }\n\t}\n"
+		"\tchain heard {\n"
 		"\t\tlimit rate 1000/second burst 1000 packets accept\n\t\tdrop\n\t}\n"
+		"\tchain few {\n"
+		"\t\tlimit rate 20/second burst 20 packets accept\n\t\tdrop\n\t}\n"
 		"\tchain openings {\n\t\tdrop\n\t}\n"
 		"\tchain others {\n\t\tdrop\n\t}\n"
 		"\tchain sent {\n"
 		"\t\tip frag-off & 0x3fff != 0 goto others\n"
-		"\t\ttcp flags & rst == rst goto few\n"
 		"\t\ttcp flags & (syn | ack) == syn ip daddr @closing drop\n"
 		"\t\ttcp flags & (syn | ack) == syn goto openings\n"
+		"\t\ttcp flags & rst == rst ip daddr @hearing meta length <= 52 goto heard\n"
+		"\t\ttcp flags & rst == rst ip daddr @closing meta length <= 52 goto few\n"
 		"\t\tmeta l4proto tcp ip daddr @closing reject with tcp reset\n"
 		"\t\tmeta l4proto tcp accept\n"
 		"\t\tgoto others\n\t}\n"
@@ -45,7 +50,9 @@ static void test_containment_that_lets_nothing_through(void)
 		"\t\tip frag-off & 0x3fff != 0 goto others\n"
 		"\t\ttcp flags & (syn | ack) == syn ip saddr @closing drop\n"
 		"\t\ttcp flags & (syn | ack) == syn goto openings\n"
-		"\t\tmeta l4proto tcp ip saddr @closing goto few\n"
+		"\t\tmeta l4proto tcp ip saddr @hearing goto heard\n"
+		"\t\ttcp flags & rst == rst ip saddr @closing meta length <= 66 goto few\n"
+		"\t\tmeta l4proto tcp ip saddr @closing drop\n"
 		"\t\tmeta l4proto tcp accept\n"
 		"\t\tgoto others\n\t}\n"
 		"\tchain from-vm {\n"
@@ -96,7 +103,10 @@ static void test_containment_ipv6_and_any_address(void)
 	check(strstr(script, "elements = { 2001:db8::9 timeout"));
 	check(strstr(script, "\t\tip6 daddr @contained goto sent\n"));
 	check(strstr(script, "\t\tip6 saddr @contained goto received\n"));
-	check(strstr(script, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } goto few\n"));
+	check(strstr(script, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } "
+			     "meta length <= 72 goto few\n"));
+	check(strstr(script, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } "
+			     "meta length <= 86 goto few\n"));
 	check(strstr(script, "chain sent {\n\t\texthdr frag exists goto others\n"));
 	check(strstr(script, "chain received {\n\t\texthdr frag exists goto others\n"));
 	check(!strstr(script, " ip daddr"));

@@ -351,6 +351,46 @@ def test_fragments_count_as_others(net):
         assert ear.count(lambda flags, _: flags == SYN | ACK) >= 1, "such packets are good ones"
 
 
+def send_both_ways(net, family, flags, payload, tries):
+    """How many of such segments get from the VM to the peer, and from the peer to the VM."""
+    through = []
+    for source, target in (("vm", "peer"), ("peer", "vm")):
+        one = packet(source, target, family, segment(source, target, family, (22000, 9999), flags, payload))
+        ear = Ear(net, target, family)
+        send_raw(net, source, target, family, [one] * tries)
+        through.append(ear.count(lambda got, said: got == flags and said == payload))
+    return through
+
+
+def test_where_nothing_passes_nobody_is_told_anything(net):
+    words, tries = b"words" * 200, 50
+    for number, family in enumerate(FAMILIES, 1):
+        assert net.connect("vm", "peer", family)  # so that the neighbours know each other
+        for flags in (RST | ACK, PSH | ACK):
+            through = send_both_ways(net, family, flags, words, tries)
+            assert through == [tries, tries], through
+        net.contain(family, own=False, action=number)
+        for flags in (RST | ACK, PSH | ACK):
+            assert send_both_ways(net, family, flags, words, tries)[0] == 0
+    time.sleep(10)  # the VM hears the peer for so long
+    for family in FAMILIES:
+        for flags in (RST | ACK, PSH | ACK):
+            assert send_both_ways(net, family, flags, words, tries) == [0, 0]
+        through = send_both_ways(net, family, RST, b"", tries)
+        assert sum(through) <= 40 and through[0] > 0, through
+
+
+def test_connection_that_was_silent_ends_when_the_vm_speaks(net):
+    pairs = [net.connect("vm", "peer", family) for family in FAMILIES]
+    for number, family in enumerate(FAMILIES, 1):
+        net.contain(family, own=False, action=number)
+    time.sleep(10.2)
+    for ours, theirs in pairs:
+        theirs.sendall(b"word")
+        assert not select.select([ours], [], [], 0.5)[0], "nothing is heard any more"
+        wait_for(lambda: has_ended(ours), 8, "the VM's end")  # pylint: disable=cell-var-from-loop
+
+
 def test_expiry_needs_nobody(net):
     for family in FAMILIES:
         for rate in (0, 1):
@@ -423,6 +463,7 @@ if __name__ == "__main__":
     sys.exit(main([
         test_new_connections_are_refused_both_ways, test_connections_that_were_there_close_at_both_ends,
         test_another_address_of_the_vm_is_untouched, test_rate_lets_that_many_through, test_fragments_count_as_others,
+        test_where_nothing_passes_nobody_is_told_anything, test_connection_that_was_silent_ends_when_the_vm_speaks,
         test_expiry_needs_nobody,
         test_release_undoes_its_own_action_and_succeeds_twice, test_made_again_there_is_one_table_with_the_new_time,
     ], Net))
