@@ -41,16 +41,48 @@ int api_get_limit(struct http_request *request, size_t fallback, size_t maximum,
 		  struct error *err)
 {
 	const char *text = http_request_query(request, "limit");
-	char *end;
-	unsigned long limit;
+	int64_t limit = (int64_t)fallback;
+	int r = text ? api_parse_number(text, "limit", 1, (int64_t)maximum, &limit, err) : 0;
 
-	*ret_limit = fallback;
-	if (!text)
+	*ret_limit = (size_t)limit;
+	return r;
+}
+
+int api_parse_number(const char *text, const char *what, int64_t minimum, int64_t maximum,
+		     int64_t *ret_number, struct error *err)
+{
+	bool is_written = *text && strspn(text, "0123456789") == strlen(text);
+	long long number;
+
+	errno = 0;
+	number = is_written ? strtoll(text, NULL, 10) : 0;
+	if (is_written && !errno && number >= minimum && number <= maximum) {
+		*ret_number = number;
 		return 0;
-	limit = strtoul(text, &end, 10);
-	if (*end || end == text || *text == '-' || limit < 1 || limit > maximum)
-		return error_set(err, -EINVAL, "limit must be a number from 1 to %zu", maximum);
-	*ret_limit = limit;
+	}
+	if (maximum == INT64_MAX)
+		return error_set(err, -EINVAL, "%s must be a number from %lld on, not '%.60s'",
+				 what, (long long)minimum, text);
+	return error_set(err, -EINVAL, "%s must be a number from %lld to %lld, not '%.60s'", what,
+			 (long long)minimum, (long long)maximum, text);
+}
+
+int api_get_number(struct http_request *request, const char *name, int64_t fallback,
+		   int64_t *ret_number, struct error *err)
+{
+	const char *text = http_request_query(request, name);
+
+	*ret_number = fallback;
+	return text ? api_parse_number(text, name, 0, INT64_MAX, ret_number, err) : 0;
+}
+
+int api_path_number(const struct http_request *request, const char *what, int64_t *ret_number,
+		    struct error *err)
+{
+	const char *text = http_request_parameter(request, 0);
+
+	if (api_parse_number(text, what, 1, INT64_MAX, ret_number, NULL) < 0)
+		return error_set(err, -EINVAL, "'%.60s' is no number of %s", text, what);
 	return 0;
 }
 

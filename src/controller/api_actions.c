@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP API (docs/http-api.md): actions, and the audit of them. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -36,21 +35,6 @@ static int take_action(void *userdata, const struct store_action *stored)
 	return 0;
 }
 
-static int number_argument(struct http_request *request, const char *name, int64_t *ret_number,
-			   struct error *err)
-{
-	const char *text = http_request_query(request, name);
-	char *end;
-
-	*ret_number = 0;
-	if (!text)
-		return 0;
-	*ret_number = strtoll(text, &end, 10);
-	return *end || end == text || *ret_number < 0
-		       ? error_set(err, -EINVAL, "%s must be a number", name)
-		       : 0;
-}
-
 int api_actions(void *userdata, struct http_request *request, struct error *err)
 {
 	struct action_list list = {.project = access_project(request)};
@@ -59,7 +43,7 @@ int api_actions(void *userdata, struct http_request *request, struct error *err)
 	const char *argument;
 	int64_t alarm;
 	size_t limit;
-	int r = number_argument(request, "alarm", &alarm, err);
+	int r = api_get_number(request, "alarm", 0, &alarm, err);
 
 	if (r == 0)
 		r = api_get_limit(request, ACTIONS_DEFAULT, ACTIONS_LIST_MAX, &limit, err);
@@ -76,17 +60,6 @@ int api_actions(void *userdata, struct http_request *request, struct error *err)
 	}
 	http_answer_json(request, json_pack("{s:o}", "actions", list.actions));
 	return 200;
-}
-
-static int parse_id(const struct http_request *request, int64_t *ret_id, struct error *err)
-{
-	const char *text = http_request_parameter(request, 0);
-	char *end;
-
-	*ret_id = strtoll(text, &end, 10);
-	if (*end || end == text || *ret_id < 1)
-		return error_set(err, -EINVAL, "'%.60s' is no action's number", text);
-	return 0;
 }
 
 /* Returns owned in `ret_action`. */
@@ -118,7 +91,7 @@ static int answer_action(struct controller *controller, struct http_request *req
 int api_action(void *userdata, struct http_request *request, struct error *err)
 {
 	int64_t id;
-	int r = parse_id(request, &id, err);
+	int r = api_path_number(request, "an action", &id, err);
 
 	return r < 0 ? r : answer_action(userdata, request, id, 200, err);
 }
@@ -128,7 +101,7 @@ int api_action_veto(void *userdata, struct http_request *request, struct error *
 	char who[ACCESS_WHO_SIZE];
 	json_t *seen = NULL;
 	int64_t id;
-	int r = parse_id(request, &id, err);
+	int r = api_path_number(request, "an action", &id, err);
 
 	if (r == 0)
 		r = read_action(userdata, request, id, &seen, err);
@@ -288,7 +261,7 @@ int api_audit(void *userdata, struct http_request *request, struct error *err)
 	int r = access_check_all(request, err);
 
 	if (r == 0)
-		r = number_argument(request, "after", &after, err);
+		r = api_get_number(request, "after", 0, &after, err);
 	if (r == 0)
 		r = api_get_limit(request, RECORDS_DEFAULT, RECORDS_MAX, &limit, err);
 	if (r < 0)

@@ -142,19 +142,6 @@ static int take_action_id(void *userdata, const struct store_action *action)
 				     json_integer(action->id));
 }
 
-static int parse_number(const struct http_request *request, const char *what, int64_t *ret_id,
-			struct error *err)
-{
-	const char *text = http_request_parameter(request, 0);
-	char *end;
-
-	errno = 0;
-	*ret_id = strtoll(text, &end, 10);
-	if (*end || end == text || *ret_id < 1 || errno)
-		return error_set(err, -EINVAL, "'%.60s' is no %s's number", text, what);
-	return 0;
-}
-
 static int read_alarm(struct controller *controller, int64_t id, struct view *view,
 		      struct error *err)
 {
@@ -179,7 +166,7 @@ int api_alarm(void *userdata, struct http_request *request, struct error *err)
 {
 	struct view view = {.project = access_project(request), .body = json_object()};
 	int64_t id;
-	int r = parse_number(request, "alarm", &id, err);
+	int r = api_path_number(request, "an alarm", &id, err);
 
 	if (r == 0)
 		r = read_alarm(userdata, id, &view, err);
@@ -199,7 +186,7 @@ static int find_alarm(struct controller *controller, const struct http_request *
 		      struct alarm **ret_alarm, struct error *err)
 {
 	int64_t id;
-	int r = parse_number(request, "alarm", &id, err);
+	int r = api_path_number(request, "an alarm", &id, err);
 
 	if (r < 0)
 		return r;
@@ -323,27 +310,13 @@ static int take_any_event(void *userdata, const struct store_event *event)
 	return json_array_append_new(stream->events, describe_event(event, true));
 }
 
-static int get_after(struct http_request *request, int64_t *ret_after, struct error *err)
-{
-	const char *text = http_request_query(request, "after");
-	char *end;
-
-	*ret_after = -1;
-	if (!text)
-		return 0;
-	*ret_after = strtoll(text, &end, 10);
-	return *end || end == text || *ret_after < 0
-		       ? error_set(err, -EINVAL, "after must be a number")
-		       : 0;
-}
-
 int api_events(void *userdata, struct http_request *request, struct error *err)
 {
 	struct stream stream = {.controller = userdata, .project = access_project(request)};
 	struct store *store = history_store(stream.controller->history);
 	int64_t after;
 	size_t limit;
-	int r = get_after(request, &after, err);
+	int r = api_get_number(request, "after", -1, &after, err);
 
 	if (r == 0)
 		r = api_get_limit(request, EVENTS_DEFAULT, EVENTS_MAX, &limit, err);

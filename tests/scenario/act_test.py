@@ -109,6 +109,13 @@ def test_orders_that_make_no_sense(world):
         assert "\u00e9" * 40 in refused(world, 404, {**good, "vm": long})
         assert "\u00e9" * 15 in refused(world, 400, {**good, long: 1})
     assert world.request("GET", "/api/v1/vms/%ff%c3")[0] == 404
+    for number in ("9223372036854775808", "-1", "+1", "1x", "", "%20", "1e3", "%e9"):
+        for path in ("actions?alarm=", "actions?limit=", "audit?after=", "events?after=", "alarms?limit="):
+            status, told = world.request("GET", f"/api/v1/{path}{number}")
+            assert status == 400 and "must be a number from" in told["error"], (path, number, told)
+        for path in ("actions/", "alarms/"):
+            assert world.request("GET", f"/api/v1/{path}{number}")[0] == (400 if number else 404), (path, number)
+    assert world.get("/api/v1/events?after=9223372036854775807")["last"] == 2 ** 63 - 1
     refused(world, 413, {**good, "why": "x" * 3000})
     refused(world, 401, good, token="")
     refused(world, 401, good, token="wrong")
