@@ -4,16 +4,17 @@
  * low as its tracker allows, less what is known to be nobody's, must be more than three times the
  * guest's, and more by so much:
  *
- *   CPU      50 % of one CPU. Interrupts that come while the guest idles are charged to no process,
- *            and QEMU's own threads work for its devices: 10 % are allowed for each MB/s of
- * traffic, too much for large packets and about right for the smallest, and 5 % for each 1000 disk
- *            requests a second. So a VM with much traffic always agrees. Left: an idle loop that
- *            polls, children that nobody waits for, the kernel's own work.
- *   network  1 MB/s. Acknowledgements have no payload: a twentieth of the other direction is
- *            allowed. Where connections come and go, most are in neither sample: not compared.
- * Left: UDP, raw and forwarded packets, which are in no count of a socket. reading  4 MiB/s. Left:
- * a kernel without task I/O accounting. writing  as reading, but only told: a process is charged
- * when it changes the cache, the disk is written to when the cache is flushed.
+ * - CPU: 50 % of one CPU. Interrupts that come while the guest idles are charged to no process, and
+ *   QEMU's own threads work for its devices: 10 % are allowed for each MB/s of traffic, too much
+ *   for large packets and about right for the smallest, and 5 % for each 1000 disk requests a
+ *   second. So a VM with much traffic always agrees. Left: an idle loop that polls, children that
+ *   nobody waits for, the kernel's own work.
+ * - Network: 1 MB/s. Acknowledgements have no payload: a twentieth of the other direction is
+ *   allowed. Where connections come and go, most are in neither sample: not compared. Left: UDP,
+ *   raw and forwarded packets, which are in no count of a socket.
+ * - Reading: 4 MiB/s. Left: a kernel without task I/O accounting.
+ * - Writing: as reading, but only told: a process is charged when it changes the cache, the disk is
+ *   written to when the cache is flushed.
  */
 #include "controller/account.h"
 
@@ -29,12 +30,13 @@
 #include "controller/alarm.h"
 #include "controller/api.h"
 #include "controller/controller.h"
-#include "suspect/suspect_internal.h"
+#include "suspect/suspect.h"
+#include "suspect/suspect_usage.h"
 
 static const double times_as_much = 3, percent_per_byte = 1e-5, percent_per_request = 5e-3,
 		    acknowledged_share = 0.05;
 
-enum { COMING_AND_GOING_LEAST = 50 /* connections, of nobody or opened between the samples */ };
+enum { TEXT_SIZE = 512 };
 
 enum item { ITEM_CPU, ITEM_RECEIVED, ITEM_SENT, ITEM_READ, ITEM_WRITTEN, ITEM_COUNT };
 
@@ -89,38 +91,15 @@ static struct figure figure_now(const struct vm *vm, enum metric metric)
 
 /* Opening */
 
-static bool is_cut(const struct facts *facts, enum table table)
+static double usage_of(const struct suspect_usage *usage, enum item item)
 {
-	return facts->tables[table] >= 0 &&
-	       report_table_is_cut(facts->report, (size_t)facts->tables[table]);
-}
+	const double values[ITEM_COUNT] = {
+		[ITEM_CPU] = usage->cpu_percent,         [ITEM_RECEIVED] = usage->received_per_sec,
+		[ITEM_SENT] = usage->sent_per_sec,       [ITEM_READ] = usage->read_per_sec,
+		[ITEM_WRITTEN] = usage->written_per_sec,
+	};
 
-static bool knows(const struct facts *facts, enum field field)
-{
-	return facts->columns[TABLE_TOP][field] >= 0;
-}
-
-static bool comes_and_goes(const struct facts *facts)
-{
-	double count = facts->opened;
-
-	for (size_t i = 0; i < facts->target_count; i++)
-		count += facts->targets[i].unheld;
-	return count >= COMING_AND_GOING_LEAST;
-}
-
-/* NaN: not known. */
-static void add_up(const struct facts *facts, double guest[ITEM_COUNT])
-{
-	bool has_traffic = knows(facts, FIELD_RECEIVED_PER_SEC) &&
-			   knows(facts, FIELD_SENT_PER_SEC) && !is_cut(facts, TABLE_PEERS) &&
-			   !comes_and_goes(facts);
-
-	guest[ITEM_CPU] = knows(facts, FIELD_CPU_PERCENT) ? facts->cpu : NAN;
-	guest[ITEM_RECEIVED] = has_traffic ? facts->received_rate : NAN;
-	guest[ITEM_SENT] = has_traffic ? facts->sent_rate : NAN;
-	guest[ITEM_READ] = knows(facts, FIELD_READ_PER_SEC) ? facts->read_rate : NAN;
-	guest[ITEM_WRITTEN] = knows(facts, FIELD_WRITE_PER_SEC) ? facts->write_rate : NAN;
+	return values[item];
 }
 
 static json_t *tenths(double value)
@@ -149,26 +128,20 @@ static json_t *open_line(enum item item, const struct figure *before, double gue
 
 json_t *account_open(const struct report *report, const struct vm *vm)
 {
-	const struct suspect_context context = {NULL, 0, 0, 0};
-	cleanup(json_decref) json_t *lines = json_array();
-	double guest[ITEM_COUNT];
-	struct facts facts;
+	cleanup(json_decref) json_t *lines = NULL;
+	struct suspect_usage usage;
 	int64_t due_usec;
-	bool has_top;
 
-	if (suspect_facts_read(report, &context, &facts) < 0)
+	if (suspect_usage_read(report, &usage) < 0)
 		return NULL;
-	has_top = facts.tables[TABLE_TOP] >= 0 && !is_cut(&facts, TABLE_TOP);
-	add_up(&facts, guest);
-	suspect_facts_deinit(&facts);
-	for (int i = 0; has_top && i < ITEM_COUNT; i++) {
+	lines = json_array();
+	for (int i = 0; i < ITEM_COUNT; i++) {
 		struct figure before = figure_now(vm, items[i].metric);
+		json_t *line = open_line((enum item)i, &before, usage_of(&usage, (enum item)i));
 
-		if (json_array_append_new(lines, open_line((enum item)i, &before, guest[i])) < 0)
+		if (json_array_append_new(lines, line) < 0)
 			return NULL;
 	}
-	if (!has_top)
-		return NULL;
 	/* Ticks are not quite regular: the next one is past half an interval. */
 	due_usec = vm->node->watermark_usec + vm->node->interval_usec / 2;
 	return json_pack("{s:O, s:I}", "account", lines, "account_due", (json_int_t)due_usec);
@@ -275,14 +248,14 @@ static void print_amount(enum item item, double amount, char text[32])
 }
 
 static void tell(enum item item, const struct line *line, const struct vm *vm, bool agrees,
-		 char text[TEXT_REASON_SIZE])
+		 char text[TEXT_SIZE])
 {
 	char counted[32], shown[32];
 
 	print_amount(item, lower_of(line)->value, counted);
 	print_amount(item, line->guest, shown);
 	(void)utf8_print(
-		text, TEXT_REASON_SIZE,
+		text, TEXT_SIZE,
 		"the hypervisor counts %s%s %s %.100s, the %s that its kernel shows account "
 		"for %s%s%s%s",
 		counted, item == ITEM_CPU ? " of a CPU" : "/s", items[item].what, vm->name,
@@ -298,7 +271,7 @@ static int settle_line(const struct line lines[ITEM_COUNT], enum item item, cons
 	double left = lower->value - lower->within - allowed_of(lines, item, vm);
 	bool agrees =
 		!(left - line->guest >= items[item].least && left > times_as_much * line->guest);
-	char text[TEXT_REASON_SIZE];
+	char text[TEXT_SIZE];
 	int r;
 
 	tell(item, line, vm, agrees, text);

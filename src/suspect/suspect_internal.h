@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "suspect/suspect.h"
+#include "suspect/suspect_usage.h"
 
 enum table {
 	TABLE_PS, /* those that have a row per process come first; the order in which they are asked
@@ -216,9 +217,6 @@ void suspect_tell_contact(const struct facts *facts, const struct contact *whose
 			  double connections, double opened, char ret_text[TEXT_REASON_SIZE]);
 void suspect_tell(const struct facts *facts, const struct process *process, enum evidence evidence,
 		  char ret_text[TEXT_REASON_SIZE]);
-/* "12.3 MiB". */
-void suspect_tell_bytes(double bytes, char ret_text[32]);
-
 /* Appends to the list, which then has SUSPECT_PATTERNS_MAX at most. -ENOMEM. */
 int suspect_find_patterns(const struct facts *facts, json_t *patterns);
 

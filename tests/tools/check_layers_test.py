@@ -17,21 +17,30 @@ VIOLATIONS = {
     "base/e.h": (SPDX, "a header begins with #pragma once"),
     "wire/f.c": (SPDX + "\n" * 1001, "more than 1000 lines"),
     "wire/g.c": (SPDX + '#include "nowhere/h.h"\n', "unknown folder"),
+    "controller/i.c": (SPDX + '#include "suspect/suspect_internal.h"\n', "suspect_internal.h is private to suspect"),
     "extra/h.c": (SPDX, "not in the layer table"),
+}
+
+
+# What must not be found.
+GOOD = {
+    "suspect/j.c": SPDX + '#include "suspect/suspect_internal.h"\n',
 }
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for name, (text, _) in VIOLATIONS.items():
+        sources = {name: text for name, (text, _) in VIOLATIONS.items()}
+        for name, text in {**sources, **GOOD}.items():
             path = pathlib.Path(folder, "src", name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         done = subprocess.run([TOP / "tools" / "check-layers", folder], stdout=subprocess.PIPE,
                               text=True, check=False)
     missing = [wanted for _, wanted in VIOLATIONS.values() if wanted not in done.stdout]
-    print("\n".join(f"not found: {wanted}" for wanted in missing))
-    return 1 if missing or done.returncode != 1 else 0
+    wrong = [name for name in GOOD if name in done.stdout]
+    print("\n".join([f"not found: {wanted}" for wanted in missing] + [f"found: {name}" for name in wrong]))
+    return 1 if missing or wrong or done.returncode != 1 else 0
 
 
 if __name__ == "__main__":
