@@ -196,7 +196,8 @@ int act_contain(int argc, char **argv)
 	return run(&act);
 }
 
-/* The action says at which VM it was. */
+/* The action says at which VM it was. Its alarm may long have been followed by others, to which
+ * nothing is added any more: the release belongs to one only where the operator says so. */
 int act_release(int argc, char **argv)
 {
 	struct act act = {0};
@@ -217,8 +218,6 @@ int act_release(int argc, char **argv)
 	if (strcmp(json_text(undone, "kind"), "contain") != 0)
 		return terminal_fail(EXIT_FAILED, "action %lld contains nothing: it is of kind %s",
 				     (long long)number, json_text(undone, "kind"));
-	if (act.alarm == 0)
-		act.alarm = json_whole(undone, "alarm");
 	body = order_plan_add(&act.plan, "release", json_text(undone, "uuid"),
 			      json_text(undone, "vm"), act.alarm);
 	if (!body)

@@ -220,13 +220,13 @@ def test_act_of_each_kind(world):
     api = stand_in(world)
     world.atom("act", "end", "vm2", "214", "--yes", "--alarm", "7")
     world.atom("act", "contain", "vm2", "2001:db8::9", "--address", "2001:db8::2", "--for", "90s", "--evidence", "--note", "a flood",
-               "--yes")
+               "--alarm", "7", "--yes")
     number = str(len(api.actions))
     world.atom("act", "release", number, "--yes")
     for kind in ("pause", "resume", "snapshot"):
         world.atom("act", kind, "vm2", "--yes")
     wanted = [{"kind": "end-process", "vm": "vm2", "alarm": 7, "pid": 214, "start_nsec": 5000000214, "command": "ab"},
-              {"kind": "contain", "vm": "vm2", "peer": "2001:db8::9", "address": "2001:db8::2", "rate": 0, "expiry_seconds": 90,
+              {"kind": "contain", "vm": "vm2", "alarm": 7, "peer": "2001:db8::9", "address": "2001:db8::2", "rate": 0, "expiry_seconds": 90,
                "evidence": True, "why": "a flood"},
               {"kind": "release", "vm": "uuid-vm2", "undoes": int(number)},
               {"kind": "pause", "vm": "vm2"}, {"kind": "resume", "vm": "vm2"}, {"kind": "snapshot", "vm": "vm2"}]
@@ -235,7 +235,7 @@ def test_act_of_each_kind(world):
     text = world.atom("act")
     assert "2001:db8::9" in text and "214 ab" in text, text
     assert "/var/lib/atom/evidence/vm2.elf" in world.atom("act", "show", str(len(api.actions)))
-    assert len(json.loads(world.atom("act", "list", "--alarm", "7", "--json"))["actions"]) == 2
+    assert len(json.loads(world.atom("act", "list", "--alarm", "7", "--json"))["actions"]) == 3
 
 
 def test_act_asks_and_refuses(world):
