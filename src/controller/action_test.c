@@ -213,9 +213,38 @@ static void test_a_project_sees_its_own(void)
 	check(!scope_evidence(none, "school"));
 }
 
+static void test_a_project_reads_no_words_of_others(void)
+{
+	cleanup(json_decref) json_t *shop = evidence();
+	cleanup(json_decref) json_t *bank = evidence();
+	json_t *verdict = json_pack("{s:s, s:s, s:s, s:s}", "verdict", "normal", "by", "bea",
+				    "project", "bank", "note", "b is new");
+
+	(void)json_object_set_new(shop, "earlier_introspection",
+				  json_pack("[{s:s, s:s}, {s:s, s:s, s:s}]", "uuid", "u-b",
+					    "project", "bank", "uuid", "u-a", "project", "shop",
+					    "alike", "b"));
+	(void)json_object_set_new(shop, "what comes later", json_string("of b"));
+	(void)json_object_set_new(shop, "reopened", json_integer(1));
+	(void)json_object_set_new(bank, "verdict", json_deep_copy(verdict));
+	(void)json_object_set_new(shop, "verdict", verdict);
+	check(scope_evidence(shop, "shop"));
+	check(scope_evidence(bank, "bank"));
+	verdict = json_object_get(shop, "verdict");
+	check_string(text_of(verdict, "verdict"), "normal");
+	check(!json_object_get(verdict, "by") && !json_object_get(verdict, "note"));
+	check_string(text_of(json_object_get(bank, "verdict"), "note"), "b is new");
+	check_int(json_array_size(json_object_get(shop, "earlier_introspection")), 1);
+	check_string(
+		text_of(json_array_get(json_object_get(shop, "earlier_introspection"), 0), "alike"),
+		"another VM");
+	check(!json_object_get(shop, "what comes later"));
+	check_int(json_integer_value(json_object_get(shop, "reopened")), 1);
+}
+
 TEST_MAIN(TEST(test_arguments_are_checked),
 	  TEST(test_a_record_keeps_what_a_second_look_is_awaited_with),
 	  TEST(test_a_record_survives_writing_and_reading),
 	  TEST(test_a_record_that_makes_no_sense_is_none),
 	  TEST(test_a_second_look_tells_what_became_of_it), TEST(test_the_audit_is_a_chain),
-	  TEST(test_a_project_sees_its_own))
+	  TEST(test_a_project_sees_its_own), TEST(test_a_project_reads_no_words_of_others))

@@ -263,7 +263,8 @@ static int judge(struct controller *controller, const struct http_request *reque
 		return error_set(err, -EPERM,
 				 "the alarm names VMs of other projects too: its verdict is not "
 				 "for a token of one project");
-	return verdict_give(controller, alarm, verdict, access_who(request, who), note, err);
+	return verdict_give(controller, alarm, verdict, access_who(request, who),
+			    access_project(request), note, err);
 }
 
 int api_alarm_verdict(void *userdata, struct http_request *request, struct error *err)

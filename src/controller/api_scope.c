@@ -15,8 +15,37 @@ bool scope_has_entry(const json_t *entry, const char *project)
 	return !*project || is_of(entry, project);
 }
 
-/* The lists of the evidence whose entries say their project. */
-static const char *const lists[] = {"columns", "introspection", "notes"};
+/* The lists of the evidence whose entries say their project; the first ones are of VMs. */
+static const char *const lists[] = {"columns", "introspection", "earlier_introspection", "notes"};
+
+enum { LIST_COUNT = sizeof(lists) / sizeof(lists[0]), VM_LIST_COUNT = LIST_COUNT - 1 };
+
+/* What speaks of no VM. All else is taken away: what comes to be kept later is not shown unless it
+ * is known whose it is. */
+static const char *const figures[] = {"spe",         "q",        "spe_peak", "components",
+				      "window_rows", "reopened", "verdict"};
+
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void keep_known(json_t *evidence)
+{
+	const char *name;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe(evidence, next, name, value)
+	{
+		if (!is_among(name, lists, LIST_COUNT) &&
+		    !is_among(name, figures, sizeof(figures) / sizeof(figures[0])))
+			(void)json_object_del(evidence, name);
+	}
+}
 
 static void keep_own(json_t *list, const char *project)
 {
@@ -35,6 +64,15 @@ static void hide_likeness(json_t *looks)
 		json_object_set_new(look, "alike", json_string("another VM"));
 }
 
+/* Of a verdict that somebody else gave: that it was given, not their words. */
+static void hide_words(json_t *verdict, const char *project)
+{
+	if (is_of(verdict, project))
+		return;
+	(void)json_object_del(verdict, "by");
+	(void)json_object_del(verdict, "note");
+}
+
 bool scope_is_visible(const json_t *evidence, const char *project)
 {
 	const json_t *column;
@@ -50,10 +88,12 @@ bool scope_evidence(json_t *evidence, const char *project)
 {
 	if (!*project)
 		return true;
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+	keep_known(evidence);
+	for (size_t i = 0; i < LIST_COUNT; i++)
 		keep_own(json_object_get(evidence, lists[i]), project);
 	hide_likeness(json_object_get(evidence, "introspection"));
-	(void)json_object_del(evidence, "across");
+	hide_likeness(json_object_get(evidence, "earlier_introspection"));
+	hide_words(json_object_get(evidence, "verdict"), project);
 	return scope_is_visible(evidence, project);
 }
 
@@ -70,7 +110,7 @@ bool scope_is_whole(const json_t *evidence, const char *project)
 
 bool scope_has_vm(const json_t *evidence, const char *uuid, const char *project)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < VM_LIST_COUNT; i++) {
 		const json_t *entry;
 		size_t j;
 

@@ -486,8 +486,10 @@ static char *compare_alike(const struct inquiry *inquiry, const json_t *found)
 	char *text = NULL;
 	size_t i;
 
-	json_array_foreach(list, i, first) if (entry && strcmp(text_of(first, "vm"),
-							       text_of(entry, "alike")) == 0)
+	json_array_foreach(
+		list, i,
+		first) if (entry && strcmp(text_of(first, "vm"), text_of(entry, "alike")) == 0 &&
+			   strcmp(text_of(first, "project"), text_of(entry, "project")) == 0)
 		wanted = text_of(json_array_get(json_object_get(first, "suspects"), 0), "command");
 	json_array_foreach(json_object_get(found, "suspects"), i, suspect)
 	{

@@ -107,8 +107,17 @@ static int note_acceptance(struct alarm *alarm, bool is_late, struct error *err)
 	return 0;
 }
 
+/* Only who belongs to the project reads who gave the verdict, and why. */
+static int note_project(struct alarm *alarm, const char *project, struct error *err)
+{
+	return json_object_set_new(json_object_get(alarm->evidence, "verdict"), "project",
+				   json_string(project)) < 0
+		       ? error_set(err, -ENOMEM, "out of memory")
+		       : 0;
+}
+
 static int give(struct controller *controller, struct alarm *alarm, enum alarm_state verdict,
-		const char *by, const char *note, struct error *err)
+		const char *by, const char *project, const char *note, struct error *err)
 {
 	json_t *record = record_of(alarm, "verdict", by);
 	bool is_late = alarm->closed_usec != 0;
@@ -122,13 +131,15 @@ static int give(struct controller *controller, struct alarm *alarm, enum alarm_s
 	(void)json_object_set_new(record, "verdict", json_string(alarm_state_name(verdict)));
 	(void)json_object_set_new(record, "note", json_string(note));
 	r = alarm_judge(alarm, verdict, by, note, alarm->group->row_usec, controller->history, err);
+	if (r == 0)
+		r = note_project(alarm, project, err);
 	if (r == 0 && verdict == ALARM_NORMAL)
 		r = note_acceptance(alarm, is_late, err);
 	return settle(controller, alarm, &before, r, record, err);
 }
 
 int verdict_give(struct controller *controller, struct alarm *alarm, enum alarm_state verdict,
-		 const char *by, const char *note, struct error *err)
+		 const char *by, const char *project, const char *note, struct error *err)
 {
 	struct group *group = alarm->group;
 	bool is_late = alarm->closed_usec != 0;
@@ -139,7 +150,7 @@ int verdict_give(struct controller *controller, struct alarm *alarm, enum alarm_
 		r = replay_read_alarm(controller, group, alarm->opened_usec, alarm->closed_usec,
 				      &replay, err);
 	if (r >= 0)
-		r = give(controller, alarm, verdict, by, note, err);
+		r = give(controller, alarm, verdict, by, project, note, err);
 	if (r == 0 && verdict == ALARM_NORMAL) {
 		replay_teach(&replay, group);
 		if (!is_late)

@@ -9,6 +9,8 @@
 
 struct controller;
 
+/* `project` is whose person says it, "" nobody's in particular: who may read the words. */
+
 /* Errors of alarm_note(), and those of the store. */
 int verdict_note(struct controller *controller, struct alarm *alarm, const char *by,
 		 const char *project, const char *text, struct error *err);
@@ -17,4 +19,4 @@ int verdict_note(struct controller *controller, struct alarm *alarm, const char 
  * when it is over. What rules have announced for it is not done then. Errors of alarm_judge(), and
  * those of the store. */
 int verdict_give(struct controller *controller, struct alarm *alarm, enum alarm_state verdict,
-		 const char *by, const char *note, struct error *err);
+		 const char *by, const char *project, const char *note, struct error *err);

@@ -135,8 +135,9 @@ static void print_verdict(const json_t *alarm)
 	size_t i;
 
 	if (json_is_object(verdict))
-		terminal_say(stdout, STYLE_PLAIN, 4, "verdict: %s, by %s at %s%s%s",
-			     json_text(verdict, "verdict"), json_text(verdict, "by"),
+		terminal_say(stdout, STYLE_PLAIN, 4, "verdict: %s%s%s at %s%s%s",
+			     json_text(verdict, "verdict"),
+			     *json_text(verdict, "by") ? ", by " : "", json_text(verdict, "by"),
 			     format_time(json_text(verdict, "time"), text),
 			     *json_text(verdict, "note") ? ": " : "", json_text(verdict, "note"));
 	json_array_foreach(notes, i, note)

@@ -9,16 +9,14 @@ from harness import main, wait_for
 from introspect_test import looks
 from liar_test import flood_of
 from peer import ACT, INTROSPECT, Node, fixed
+from project_test import get, post
+from project_test import start as start_shared
 
 
 def entries(world, vm):
     """{node: state} of the VMs of that UUID."""
     vms = (world.get("/api/v1/vms") or {"vms": []})["vms"]
     return {each["node"]: each["state"] for each in vms if each["uuid"] == str(vm)}
-
-
-def get(world, name, path):
-    return world.request("GET", path, token=world.token(name))
 
 
 def test_a_vm_that_moved_is_looked_into_and_acted_on(world):
@@ -114,6 +112,19 @@ def test_an_action_stays_its_projects(world):
     assert [action["id"] for action in get(world, "sam", "/api/v1/actions")[1]["actions"]] == numbers[::-1]
 
 
+def test_a_verdict_of_others_is_no_more_than_that(world):
+    """Alarm 1 is of the shop and the bank."""
+    start_shared(world)
+    given = world.post("/api/v1/alarms/1/verdict", verdict="malicious", note="bankvm did it")["verdict"]
+    assert given["note"] == "bankvm did it" and given["project"] == "", given
+    seen = get(world, "sam", "/api/v1/alarms/1")[1]["verdict"]
+    assert seen["verdict"] == "malicious" and seen["time"] and not {"by", "note"} & set(seen), seen
+    assert post(world, "bea", "/api/v1/alarms/2/verdict", verdict="malicious", note="ours")[0] == 200
+    own = get(world, "bea", "/api/v1/alarms/2")[1]["verdict"]
+    assert own["note"] == "ours" and own["by"] == "operator bea" and own["project"] == "bank", own
+
+
 if __name__ == "__main__":
     sys.exit(main([test_a_vm_that_moved_is_looked_into_and_acted_on, test_a_vm_that_moves_before_its_host_is_missed,
-                   test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm, test_an_action_stays_its_projects]))
+                   test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm, test_an_action_stays_its_projects,
+                   test_a_verdict_of_others_is_no_more_than_that]))
