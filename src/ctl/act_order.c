@@ -39,7 +39,7 @@ static const char contain_help[] =
 	"After --for (1s to 7d) it ends by itself; atom act release ends it earlier.\n" COMMON_HELP;
 
 static const char release_help[] =
-	"Usage: atom act release N [--note TEXT] [--dry-run] [--yes] [--json]\n"
+	"Usage: atom act release N [--alarm N] [--note TEXT] [--dry-run] [--yes] [--json]\n"
 	"Undoes the containment that action N put in force.\n" COMMON_HELP;
 
 static const char vm_help[] =
