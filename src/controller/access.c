@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "controller/api_scope.h"
 #include "controller/controller.h"
 
 #define REREAD_USEC (60 * USEC_PER_SEC)
@@ -125,6 +126,20 @@ bool access_sees(const struct http_request *request, const struct vm *vm)
 	const char *project = access_project(request);
 
 	return !*project || strcmp(project, vm->project) == 0;
+}
+
+int access_find_vm(const struct http_request *request, const struct fleet *fleet,
+		   const char *wanted, struct vm **ret_vm, struct error *err)
+{
+	return fleet_find_vm_of(fleet, access_project(request), wanted, ret_vm, err);
+}
+
+struct alarm *access_find_alarm(const struct http_request *request, const struct groups *groups,
+				int64_t id)
+{
+	struct alarm *alarm = groups_find_alarm(groups, id);
+
+	return alarm && scope_is_visible(alarm->evidence, access_project(request)) ? alarm : NULL;
 }
 
 int access_check_all(const struct http_request *request, struct error *err)

@@ -12,6 +12,9 @@
 #include "controller/settings.h"
 #include "http/server.h"
 
+struct alarm;
+struct fleet;
+struct groups;
 struct vm;
 
 struct access {
@@ -38,5 +41,12 @@ const char *access_who(const struct http_request *request, char text[ACCESS_WHO_
 /* The project that the request is confined to; "": none. */
 const char *access_project(const struct http_request *request);
 bool access_sees(const struct http_request *request, const struct vm *vm);
+/* The VM that a person's text means, as if there were only those that the request may see. Errors
+ * of fleet_find_vm(). */
+int access_find_vm(const struct http_request *request, const struct fleet *fleet,
+		   const char *wanted, struct vm **ret_vm, struct error *err);
+/* As groups_find_alarm(); NULL too where the request may see nothing of it. */
+struct alarm *access_find_alarm(const struct http_request *request, const struct groups *groups,
+				int64_t id);
 /* -EPERM for a request that is confined to a project: the answer would show others. */
 int access_check_all(const struct http_request *request, struct error *err);

@@ -170,13 +170,13 @@ static int answer_health(void *userdata, struct http_request *request, struct er
 
 /* Nodes */
 
-static json_t *describe_node(const struct node *node)
+static json_t *describe_node(const struct node *node, const struct http_request *request)
 {
 	size_t running = 0;
 	struct vm *vm;
 
 	map_foreach (node->vms, i, vm)
-		running += !vm->gone;
+		running += !vm->gone && access_sees(request, vm);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:f, s:I, s:I, s:I}",
 			 "name", node->name, "host", node->host, "address", node->address,
 			 "software", node->software, "hypervisor", node->hypervisor, "state",
@@ -207,7 +207,7 @@ static int answer_nodes(void *userdata, struct http_request *request, struct err
 
 	map_foreach (controller->fleet.nodes, i, node)
 		if (has_visible(node, request))
-			(void)json_array_append_new(list, describe_node(node));
+			(void)json_array_append_new(list, describe_node(node, request));
 	http_answer_json(request, json_pack("{s:o}", "nodes", list));
 	return 200;
 }
@@ -291,8 +291,8 @@ static int answer_vms(void *userdata, struct http_request *request, struct error
 static int find_vm(const struct controller *controller, const struct http_request *request,
 		   struct vm **ret_vm, struct error *err)
 {
-	return fleet_find_vm_of(&controller->fleet, access_project(request),
-				http_request_parameter(request, 0), ret_vm, err);
+	return access_find_vm(request, &controller->fleet, http_request_parameter(request, 0),
+			      ret_vm, err);
 }
 
 static int answer_vm(void *userdata, struct http_request *request, struct error *err)

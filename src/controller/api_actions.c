@@ -154,8 +154,7 @@ static int find_vm(struct controller *controller, const struct http_request *req
 		   struct action_order *order, struct error *err)
 {
 	const char *vm = json_string_value(json_object_get(http_request_body(request), "vm"));
-	int r = vm ? fleet_find_vm_of(&controller->fleet, access_project(request), vm, &order->vm,
-				      err)
+	int r = vm ? access_find_vm(request, &controller->fleet, vm, &order->vm, err)
 		   : error_set(err, -EINVAL, "vm must name a VM");
 
 	if (r == 0 && order->vm->gone)
@@ -190,15 +189,13 @@ static int find_alarm(struct controller *controller, const struct http_request *
 		      int64_t *ret_id, struct error *err)
 {
 	const json_t *id = json_object_get(http_request_body(request), "alarm");
-	const struct alarm *alarm;
 
 	*ret_id = json_integer_value(id);
 	if (!id || json_is_null(id))
 		return 0;
 	if (!json_is_integer(id))
 		return error_set(err, -EINVAL, "alarm must be the number of an alarm");
-	alarm = groups_find_alarm(&controller->groups, *ret_id);
-	return alarm && scope_is_visible(alarm->evidence, access_project(request))
+	return access_find_alarm(request, &controller->groups, *ret_id)
 		       ? 0
 		       : error_set(err, -EINVAL, "alarm %lld is not open and not the last one",
 				   (long long)*ret_id);

@@ -180,6 +180,22 @@ int api_alarm(void *userdata, struct http_request *request, struct error *err)
 
 /* Words and verdicts */
 
+/* Why an alarm cannot be written on: one that the request may not see is as one that is not there.
+ */
+static int tell_why_not(struct controller *controller, const struct http_request *request,
+			int64_t id, struct error *err)
+{
+	struct view view = {.project = access_project(request), .body = json_object()};
+	int r = read_alarm(controller, id, &view, err);
+
+	json_decref(view.body);
+	return r < 0 ? r
+		     : error_set(err, -EALREADY,
+				 "alarm %lld has been followed by another one: nothing is added to "
+				 "it any more",
+				 (long long)id);
+}
+
 /* The alarm that the path names, as far as its group still has it. An older one can be read, not
  * written on. */
 static int find_alarm(struct controller *controller, const struct http_request *request,
@@ -190,15 +206,8 @@ static int find_alarm(struct controller *controller, const struct http_request *
 
 	if (r < 0)
 		return r;
-	*ret_alarm = groups_find_alarm(&controller->groups, id);
-	if (!*ret_alarm && id <= controller->groups.last_alarm)
-		return error_set(err, -EALREADY,
-				 "alarm %lld has been followed by another one: nothing is added to "
-				 "it any more",
-				 (long long)id);
-	return *ret_alarm && scope_is_visible((*ret_alarm)->evidence, access_project(request))
-		       ? 0
-		       : error_set(err, -ENOENT, "there is no alarm %lld", (long long)id);
+	*ret_alarm = access_find_alarm(request, &controller->groups, id);
+	return *ret_alarm ? 0 : tell_why_not(controller, request, id, err);
 }
 
 static const char *body_text(const struct http_request *request, const char *key)

@@ -40,7 +40,9 @@ static json_t *describe_group(const struct controller *controller, const struct 
 		json_decref(vms);
 		return NULL;
 	}
-	alarm = group->alarm ? json_integer(group->alarm->id) : json_null();
+	alarm = group->alarm && access_find_alarm(request, &controller->groups, group->alarm->id)
+			? json_integer(group->alarm->id)
+			: json_null();
 	return json_pack(
 		"{s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
 		group->name, "vms", vms, "columns", (json_int_t)group->column_count, "learning",

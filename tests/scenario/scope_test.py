@@ -124,7 +124,42 @@ def test_a_verdict_of_others_is_no_more_than_that(world):
     assert own["note"] == "ours" and own["by"] == "operator bea" and own["project"] == "bank", own
 
 
+def bursts(vm, *times):
+    """Values of a node of which that VM floods within these rows."""
+    flooding, calm = flood_of(vm, row=0), flood_of()
+    return lambda row, name: (flooding if any(first <= row < last for first, last in times) else calm)(row, name)
+
+
+def start_apart(world):
+    """An alarm of the shop's, which is over, and after it four of the bank's, in a group that both are in; the last one is open."""
+    world.add_token("sam", "operator", "shop")
+    world.add_token("bea", "operator", "bank")
+    world.start_atomd(extra="introspect: {enabled: false}\nalarm: {reopen: 0}\n")
+    Node(world, "host-shop", {"web": "shop", "web2": "shop"}, bursts("web", (80, 100)))
+    wait_for(lambda: world.alarms() and world.alarms()[0]["closed"], 40, "the shop's alarm is over")
+    both = Node(world, "host-a", {"shopvm": "shop", "shopvm2": "shop", "bankvm": "bank"},
+                bursts("bankvm", (80, 100), (140, 160), (200, 220), (260, 10**9)))
+    wait_for(lambda: len(world.alarms()) == 5, 60, "the bank's alarms")
+    return both
+
+
+def test_what_is_not_yours_is_not_there(world):
+    start_apart(world)
+    for number in (3, 5, 99):  # one that was followed by another one, one that is open, one that is none
+        for path, body in (("notes", {"text": "x"}), ("verdict", {"verdict": "malicious"})):
+            status, answer = post(world, "sam", f"/api/v1/alarms/{number}/{path}", **body)
+            assert (status, answer["error"]) == (404, f"there is no alarm {number}"), (status, answer)
+        assert refused(world, 400, {"kind": "pause", "vm": "shopvm", "alarm": number}, world.token("sam")) == \
+            f"alarm {number} is not open and not the last one"
+    assert post(world, "bea", "/api/v1/alarms/3/notes", text="x")[0] == 409
+    assert [group["alarm"] for group in get(world, "sam", "/api/v1/groups")[1]["groups"]] == [None, None]
+    assert [group["alarm"] for group in get(world, "bea", "/api/v1/groups")[1]["groups"]] == [5]
+    count = {name: [(node["name"], node["vms"]) for node in get(world, name, "/api/v1/nodes")[1]["nodes"]] for name in ("sam", "bea", "tester")}
+    assert count == {"sam": [("host-shop", 2), ("host-a", 2)], "bea": [("host-a", 1)], "tester": [("host-shop", 2), ("host-a", 3)]}, count
+
+
 if __name__ == "__main__":
     sys.exit(main([test_a_vm_that_moved_is_looked_into_and_acted_on, test_a_vm_that_moves_before_its_host_is_missed,
                    test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm, test_an_action_stays_its_projects,
-                   test_a_verdict_of_others_is_no_more_than_that]))
+                   test_a_verdict_of_others_is_no_more_than_that,
+                   test_what_is_not_yours_is_not_there]))
