@@ -19,6 +19,7 @@ enum {
 struct action_list {
 	const char *project; /* that the request is confined to */
 	json_t *actions;
+	size_t limit;
 	json_t *found; /* of a single one */
 };
 
@@ -30,7 +31,9 @@ static int take_action(void *userdata, const struct store_action *stored)
 	if (!described || !scope_has_entry(described, list->project))
 		return 0;
 	if (list->actions)
-		return json_array_append(list->actions, described);
+		return json_array_append(list->actions, described) < 0
+			       ? -ENOMEM
+			       : json_array_size(list->actions) == list->limit;
 	list->found = keep(described);
 	return 0;
 }
@@ -42,18 +45,18 @@ int api_actions(void *userdata, struct http_request *request, struct error *err)
 	char state[32] = "";
 	const char *argument;
 	int64_t alarm;
-	size_t limit;
 	int r = api_get_number(request, "alarm", 0, &alarm, err);
 
 	if (r == 0)
-		r = api_get_limit(request, ACTIONS_DEFAULT, ACTIONS_LIST_MAX, &limit, err);
+		r = api_get_limit(request, ACTIONS_DEFAULT, ACTIONS_LIST_MAX, &list.limit, err);
 	if (r < 0)
 		return r;
 	argument = http_request_query(request, "state");
 	(void)snprintf(state, sizeof(state), "%s", argument ? argument : "");
 	list.actions = json_array();
 	r = store_each_action(history_store(controller->history), alarm, *state ? state : NULL,
-			      limit, take_action, &list, err);
+			      *list.project ? ACTIONS_LIST_MAX : list.limit, take_action, &list,
+			      err);
 	if (r < 0) {
 		json_decref(list.actions);
 		return r;

@@ -15,11 +15,18 @@
 
 enum { ALARMS_DEFAULT = 100, ALARMS_MAX = 10000, EVENTS_DEFAULT = 20, EVENTS_MAX = 10000 };
 
-/* An alarm as a request may see it. */
+/* An alarm, or a list of alarms, as a request may see it. */
 struct view {
 	const char *project;
 	json_t *body;
+	size_t limit; /* of a list */
 };
+
+/* What a project may not see does not count: of the newest so many its own are told. */
+static size_t limit_of_reading(const char *project, size_t limit, size_t maximum)
+{
+	return *project ? maximum : limit;
+}
 
 static json_t *describe(const struct store_alarm *alarm)
 {
@@ -61,7 +68,9 @@ static int take_alarm(void *userdata, const struct store_alarm *alarm)
 		return 0;
 	described = describe(alarm);
 	confine_summary(described, evidence, view->project);
-	return json_array_append_new(view->body, described);
+	return json_array_append_new(view->body, described) < 0
+		       ? -ENOMEM
+		       : json_array_size(view->body) == view->limit;
 }
 
 int api_alarms(void *userdata, struct http_request *request, struct error *err)
@@ -70,18 +79,18 @@ int api_alarms(void *userdata, struct http_request *request, struct error *err)
 	const char *argument = http_request_query(request, "state");
 	struct view view = {.project = access_project(request)};
 	char state[8] = "";
-	size_t limit;
 	int r;
 
 	if (argument && strcmp(argument, "open") != 0 && strcmp(argument, "closed") != 0)
 		return error_set(err, -EINVAL, "state must be open or closed");
 	(void)snprintf(state, sizeof(state), "%s", argument ? argument : "");
-	r = api_get_limit(request, ALARMS_DEFAULT, ALARMS_MAX, &limit, err);
+	r = api_get_limit(request, ALARMS_DEFAULT, ALARMS_MAX, &view.limit, err);
 	if (r < 0)
 		return r;
 	view.body = json_array();
-	r = store_each_alarm(history_store(controller->history), *state ? state : NULL, limit,
-			     take_alarm, &view, err);
+	r = store_each_alarm(history_store(controller->history), *state ? state : NULL,
+			     limit_of_reading(view.project, view.limit, ALARMS_MAX), take_alarm,
+			     &view, err);
 	if (r < 0) {
 		json_decref(view.body);
 		return r;
@@ -120,15 +129,21 @@ static json_t *describe_event(const struct store_event *event, bool readable)
 			 event->event, "text", readable ? event->text : "");
 }
 
-static int take_event(void *userdata, const struct store_event *event)
+/* Of what may not be read it is told that it was, unless it is about another VM. */
+static int add_event(const struct view *view, const struct store_event *event, json_t *list)
 {
-	const struct view *view = userdata;
 	bool readable = may_read(view, event);
 
 	if (*event->vm && !readable)
 		return 0;
-	return json_array_append_new(json_object_get(view->body, "history"),
-				     describe_event(event, readable));
+	return json_array_append_new(list, describe_event(event, readable));
+}
+
+static int take_event(void *userdata, const struct store_event *event)
+{
+	const struct view *view = userdata;
+
+	return add_event(view, event, json_object_get(view->body, "history"));
 }
 
 static int take_action_id(void *userdata, const struct store_action *action)
@@ -295,19 +310,25 @@ int api_alarm_verdict(void *userdata, struct http_request *request, struct error
 /* Events of all alarms, as they come */
 
 struct stream {
-	struct controller *controller;
-	const char *project;
+	struct store *store;
+	struct view view; /* of the alarm that the last event was of */
+	int64_t alarm;
+	bool is_visible;
 	json_t *events;
+	size_t limit;
+	bool newest; /* the last `limit` of them, else the first */
 	int64_t last;
 };
 
-static bool may_see(const struct stream *stream, const struct store_event *event)
+static bool is_of_visible_alarm(struct stream *stream, const struct store_event *event)
 {
-	const struct alarm *alarm = groups_find_alarm(&stream->controller->groups, event->alarm);
-
-	if (!*stream->project)
-		return true;
-	return alarm && *event->vm && scope_has_vm(alarm->evidence, event->vm, stream->project);
+	if (!*stream->view.project || stream->alarm == event->alarm)
+		return !*stream->view.project || stream->is_visible;
+	(void)json_object_clear(stream->view.body);
+	stream->alarm = event->alarm;
+	stream->is_visible =
+		store_get_alarm(stream->store, event->alarm, take_detail, &stream->view, NULL) == 0;
+	return stream->is_visible;
 }
 
 static int take_any_event(void *userdata, const struct store_event *event)
@@ -315,26 +336,43 @@ static int take_any_event(void *userdata, const struct store_event *event)
 	struct stream *stream = userdata;
 
 	stream->last = event->id;
-	if (!may_see(stream, event))
+	if (!is_of_visible_alarm(stream, event))
 		return 0;
-	return json_array_append_new(stream->events, describe_event(event, true));
+	if (add_event(&stream->view, event, stream->events) < 0)
+		return -ENOMEM;
+	if (stream->newest && json_array_size(stream->events) > stream->limit)
+		(void)json_array_remove(stream->events, 0);
+	return !stream->newest && json_array_size(stream->events) == stream->limit;
+}
+
+static int read_events(struct stream *stream, struct error *err)
+{
+	size_t limit = limit_of_reading(stream->view.project, stream->limit, EVENTS_MAX);
+	int r;
+
+	stream->view.body = json_object();
+	r = store_each_event(stream->store, stream->last, limit, stream->newest, take_any_event,
+			     stream, err);
+	json_decref(stream->view.body);
+	return r < 0 ? r : 0;
 }
 
 int api_events(void *userdata, struct http_request *request, struct error *err)
 {
-	struct stream stream = {.controller = userdata, .project = access_project(request)};
-	struct store *store = history_store(stream.controller->history);
+	const struct controller *controller = userdata;
+	struct stream stream = {.store = history_store(controller->history),
+				.view = {.project = access_project(request)}};
 	int64_t after;
-	size_t limit;
 	int r = api_get_number(request, "after", -1, &after, err);
 
 	if (r == 0)
-		r = api_get_limit(request, EVENTS_DEFAULT, EVENTS_MAX, &limit, err);
+		r = api_get_limit(request, EVENTS_DEFAULT, EVENTS_MAX, &stream.limit, err);
 	if (r < 0)
 		return r;
+	stream.newest = after < 0;
 	stream.last = after < 0 ? 0 : after;
 	stream.events = json_array();
-	r = store_each_event(store, stream.last, limit, after < 0, take_any_event, &stream, err);
+	r = read_events(&stream, err);
 	if (r < 0) {
 		json_decref(stream.events);
 		return r;

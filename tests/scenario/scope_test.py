@@ -158,8 +158,41 @@ def test_what_is_not_yours_is_not_there(world):
     assert count == {"sam": [("host-shop", 2), ("host-a", 2)], "bea": [("host-a", 1)], "tester": [("host-shop", 2), ("host-a", 3)]}, count
 
 
+def test_a_limit_counts_what_is_seen(world):
+    start_apart(world)
+    shop = order(world, "pause", "shopvm")
+    for _ in range(3):
+        order(world, "pause", "bankvm")
+    assert [alarm["id"] for alarm in get(world, "sam", "/api/v1/alarms?limit=1")[1]["alarms"]] == [1]
+    assert [alarm["id"] for alarm in get(world, "bea", "/api/v1/alarms?limit=2")[1]["alarms"]] == [5, 4]
+    assert [action["id"] for action in get(world, "sam", "/api/v1/actions?limit=1")[1]["actions"]] == [shop]
+    assert [alarm["id"] for alarm in world.get("/api/v1/alarms?limit=2")["alarms"]] == [5, 4]
+    assert len(world.get("/api/v1/actions?limit=3")["actions"]) == 3
+
+
+def test_events_that_name_no_vm_are_told_without_their_text(world):
+    start_apart(world)
+    world.post("/api/v1/alarms/5/verdict", verdict="malicious", note="bankvm did it")
+    for name, alarms in (("sam", [1]), ("bea", [2, 3, 4, 5])):
+        told = get(world, name, "/api/v1/events?after=0&limit=1000")[1]
+        assert sorted({event["alarm"] for event in told["events"]}) == alarms, told
+        assert all(event["text"] == "" for event in told["events"]), "they may name others"
+        detail = [(event["id"], event["event"]) for alarm in alarms for event in get(world, name, f"/api/v1/alarms/{alarm}")[1]["history"]]
+        assert [(event["id"], event["event"]) for event in told["events"]] == detail, (told, detail)
+        newest = get(world, name, "/api/v1/events?limit=2")[1]
+        assert newest == {"events": told["events"][-2:], "last": told["last"]}, newest
+        seen, last = [], 0  # bit by bit
+        for _ in told["events"]:
+            some = get(world, name, f"/api/v1/events?after={last}&limit=1")[1]
+            seen, last = seen + some["events"], some["last"]
+        assert seen == told["events"], (seen, told)
+    kinds = [event["event"] for event in get(world, "bea", "/api/v1/events?after=0&limit=1000")[1]["events"]]
+    assert kinds.count("opened") == 4 and kinds.count("cleared") == 3 and kinds.count("verdict") == 1, kinds
+
+
 if __name__ == "__main__":
     sys.exit(main([test_a_vm_that_moved_is_looked_into_and_acted_on, test_a_vm_that_moves_before_its_host_is_missed,
                    test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm, test_an_action_stays_its_projects,
                    test_a_verdict_of_others_is_no_more_than_that,
-                   test_what_is_not_yours_is_not_there]))
+                   test_what_is_not_yours_is_not_there, test_a_limit_counts_what_is_seen,
+                   test_events_that_name_no_vm_are_told_without_their_text]))
