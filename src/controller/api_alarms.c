@@ -101,6 +101,9 @@ int api_alarms(void *userdata, struct http_request *request, struct error *err)
 
 /* One alarm */
 
+/* What is kept with the evidence for a restart alone. */
+static const char *const inner[] = {"accepted_usec", "accepted_late", "earlier_level"};
+
 static int take_detail(void *userdata, const struct store_alarm *alarm)
 {
 	const struct view *view = userdata;
@@ -109,6 +112,8 @@ static int take_detail(void *userdata, const struct store_alarm *alarm)
 
 	if (!evidence)
 		return -ENOENT;
+	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++)
+		(void)json_object_del(evidence, inner[i]);
 	confine_summary(described, evidence, view->project);
 	(void)json_object_update(view->body, described);
 	(void)json_object_update(view->body, evidence);

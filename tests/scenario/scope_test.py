@@ -190,9 +190,18 @@ def test_events_that_name_no_vm_are_told_without_their_text(world):
     assert kinds.count("opened") == 4 and kinds.count("cleared") == 3 and kinds.count("verdict") == 1, kinds
 
 
+def test_what_is_kept_for_a_restart_is_not_shown(world):
+    start_apart(world)
+    world.post("/api/v1/alarms/5/verdict", verdict="normal")
+    world.post("/api/v1/alarms/1/verdict", verdict="normal")
+    for number in (1, 5):
+        shown = world.get(f"/api/v1/alarms/{number}")
+        assert shown["state"] == "normal" and not {"accepted_usec", "accepted_late", "earlier_level"} & set(shown), shown
+
+
 if __name__ == "__main__":
     sys.exit(main([test_a_vm_that_moved_is_looked_into_and_acted_on, test_a_vm_that_moves_before_its_host_is_missed,
                    test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm, test_an_action_stays_its_projects,
                    test_a_verdict_of_others_is_no_more_than_that,
                    test_what_is_not_yours_is_not_there, test_a_limit_counts_what_is_seen,
-                   test_events_that_name_no_vm_are_told_without_their_text]))
+                   test_events_that_name_no_vm_are_told_without_their_text, test_what_is_kept_for_a_restart_is_not_shown]))
