@@ -77,3 +77,6 @@ const char *bus_client_peer_name(const struct bus_client *client);
 
 /* -ENOTCONN while not connected, -ENOBUFS when the peer does not take what it gets. */
 int bus_client_send(struct bus_client *client, const uint8_t *data, size_t size);
+/* Ends the connection after what is queued has been sent; closed() is given the reason, and a new
+ * attempt follows. */
+void bus_client_close(struct bus_client *client, const char *reason);

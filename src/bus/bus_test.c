@@ -20,7 +20,7 @@ struct world {
 	int opened, received, client_opened, client_received, client_closed, peers_closed;
 	size_t last_size;
 	char name[BUS_NAME_MAX + 1], server_name[BUS_NAME_MAX + 1], reason[256];
-	const char *refuse_with;
+	const char *refuse_with, *close_with;
 	int stop_after; /* messages back at the client, or closed connections when negative */
 };
 
@@ -94,6 +94,8 @@ static void on_client_opened(void *userdata)
 		big[i] = (uint8_t)(i * 7);
 	(void)bus_client_send(world->client, (const uint8_t *)"hello", 5);
 	(void)bus_client_send(world->client, big, sizeof(big));
+	if (world->close_with)
+		bus_client_close(world->client, world->close_with);
 }
 
 static int on_client_received(void *userdata, const uint8_t *data, size_t size)
@@ -270,6 +272,24 @@ static void test_bus_close_reason_arrives(void)
 	check_int(close_world(&world), 0);
 }
 
+static void test_bus_client_closes_when_all_is_sent(void)
+{
+	struct world world;
+
+	open_world(&world);
+	world.close_with = "a fresh start is wanted";
+	check_int(start_server(&world, 0, ""), 0);
+	check_int(start_client(&world, "127.0.0.1", bus_server_port(world.server), directory,
+			       "node-a"),
+		  0);
+	world.stop_after = -2; /* and it comes back */
+	(void)uv_run(&world.loop, UV_RUN_DEFAULT);
+	check_string(world.reason, "a fresh start is wanted");
+	check_int(world.client_opened, 2);
+	check(world.received >= 2);
+	check_int(close_world(&world), 0);
+}
+
 static void test_bus_client_comes_back_after_a_restart(void)
 {
 	struct world world;
@@ -350,6 +370,7 @@ static const struct test_case cases[] = {
 	TEST(test_bus_refuses_a_node_of_another_authority),
 	TEST(test_bus_refuses_a_controller_as_node),
 	TEST(test_bus_close_reason_arrives),
+	TEST(test_bus_client_closes_when_all_is_sent),
 	TEST(test_bus_client_comes_back_after_a_restart),
 	TEST(test_bus_client_knows_the_server_while_connected),
 	TEST(test_bus_send_without_connection),

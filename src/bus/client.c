@@ -260,6 +260,16 @@ const char *bus_client_peer_name(const struct bus_client *client)
 	return client->peer_name;
 }
 
+void bus_client_close(struct bus_client *client, const char *reason)
+{
+	if (!client->open)
+		return;
+	(void)snprintf(client->peer_reason, sizeof(client->peer_reason), "%s", reason);
+	(void)snprintf(client->link.close_reason, sizeof(client->link.close_reason), "%s", reason);
+	client->link.reason_written = true; /* it is ours, the server is told nothing */
+	lws_callback_on_writable(client->wsi);
+}
+
 int bus_client_send(struct bus_client *client, const uint8_t *data, size_t size)
 {
 	int r;

@@ -225,7 +225,8 @@ void link_send_tick(struct node *node)
 	log_warning("this tick is lost: %s", error_text(&err, r));
 }
 
-/* What is not sent is asked for again. */
+/* What is not sent is asked for again, after the connection has ended. So one that does not take an
+ * answer is ended, as soon as it has taken what is queued: the next one gets on. */
 static void send_answer(struct node *node, const struct wire_message *message, const char *what,
 			uint64_t number)
 {
@@ -237,11 +238,18 @@ static void send_answer(struct node *node, const struct wire_message *message, c
 	if (!node->connected || !node->have_settings)
 		return;
 	r = wire_encode(message, &data, &size, &err);
-	if (r == 0)
-		r = bus_client_send(node->client, data, size);
-	if (r < 0)
+	if (r < 0) {
 		log_warning("the answer to %s %llu is lost: %s", what, (unsigned long long)number,
 			    error_text(&err, r));
+		return;
+	}
+	r = bus_client_send(node->client, data, size);
+	if (r == 0)
+		return;
+	log_warning("the answer to %s %llu is not sent: %s", what, (unsigned long long)number,
+		    strerror(-r));
+	node->connected = false;
+	bus_client_close(node->client, "the controller did not take an answer: connecting anew");
 }
 
 void link_send_findings(struct node *node, const struct wire_findings *findings)

@@ -64,7 +64,8 @@ int link_start(struct node *node, struct error *err);
 void link_stop(struct node *node);
 /* The newest tick is in the fleet: sends its frame, and an epoch before it where one is due. */
 void link_send_tick(struct node *node);
-/* An answer of the introspector; lost while there is no connection: the controller asks again. */
+/* An answer of the introspector; lost while there is no connection: the controller asks again. One
+ * that the connection does not take ends it. */
 void link_send_findings(struct node *node, const struct wire_findings *findings);
 /* An outcome of the actor; as above: the journal knows it when the controller says the order again.
  */

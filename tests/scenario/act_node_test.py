@@ -9,7 +9,7 @@ import sys
 from harness import main, wait_for
 from introspect_node_test import SETTINGS_OF_ALL, Controller, start_node
 from peer import (ACT, CONTAIN, DONE, END_PROCESS, FAILED, OUTCOME, PAUSE, PENDING, REFUSED, RELEASE, SETTINGS, UNKNOWN,
-                  answer_of, field, frame)
+                  answer_of, field, frame, parse, read_frame)
 
 ALL = "rules: [{controllers: [controller], actions: [end-process, contain, pause, snapshot]}]"
 
@@ -158,7 +158,35 @@ def test_order_before_the_vms_are_known_is_not_refused(world):
     assert "a request to look into a VM comes before it is known" in world.log("n1.log")
 
 
+def test_answer_that_finds_a_full_queue_is_not_lost(world):
+    start_node(world, "head -c 4000000 /dev/zero", ALL)
+    controller = connect(world)
+    numbers = range(1, 21)
+    for number in numbers:
+        controller.end_process(number, "vm1")
+    wait_for(lambda: "is not sent" in world.log("n1.log"), 30, "the queue is full")
+    answered = set()
+    try:
+        while (told := read_frame(controller.stream)) and told[0] == 2:
+            envelope = parse(told[1])
+            if OUTCOME in envelope:
+                answered.add(answer_of(parse(envelope[OUTCOME][0]))[0])
+    except OSError:
+        pass  # it has ended
+    assert answered and answered != set(numbers), answered
+    controller.close()
+    again(controller)
+    for number in numbers:
+        controller.end_process(number, "vm1")
+    left = set(numbers)
+    while left:
+        number, status, _, _ = controller.outcome()
+        assert status == DONE
+        left.discard(number)
+
+
 if __name__ == "__main__":
     sys.exit(main([test_order_goes_by_policy_to_the_program, test_without_a_rule_nothing_is_done,
                    test_order_that_is_said_again_is_done_once, test_killed_node_does_not_do_it_again,
-                   test_ended_node_knows_what_it_did, test_order_before_the_vms_are_known_is_not_refused]))
+                   test_ended_node_knows_what_it_did, test_order_before_the_vms_are_known_is_not_refused,
+                   test_answer_that_finds_a_full_queue_is_not_lost]))
