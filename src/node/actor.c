@@ -406,33 +406,20 @@ static void answer_again(const struct actor *actor, uint64_t action)
 	free(outcome.report);
 }
 
-/* Whether it is no new one; it is answered then. */
-static bool was_ordered(const struct actor *actor, const struct wire_act *act)
+/* What was ordered before under this number, and has no end to be told again. */
+static void judge_known(const struct actor *actor, enum journal_state state,
+			struct deed_end *ret_end)
 {
-	struct deed_end end;
-
-	switch (journal_find(actor->options.journal, act)) {
-	case JOURNAL_NEW:
-		return false;
-	case JOURNAL_CLOSED:
-		answer_again(actor, act->action);
-		return true;
-	case JOURNAL_OPEN:
-		deed_end_set(&end, WIRE_OUTCOME_UNKNOWN,
+	if (state == JOURNAL_OPEN)
+		deed_end_set(ret_end, WIRE_OUTCOME_UNKNOWN,
 			     "it was begun, and its end could not be recorded: look again");
-		break;
-	case JOURNAL_UNREAD:
-		deed_end_set(&end, WIRE_OUTCOME_UNKNOWN,
+	else if (state == JOURNAL_OTHER)
+		deed_end_set(ret_end, WIRE_OUTCOME_REFUSED,
+			     "this node's journal has another order under this number");
+	else
+		deed_end_set(ret_end, WIRE_OUTCOME_UNKNOWN,
 			     "whether it was done before cannot be read; it is not done now: %s",
 			     journal_trouble(actor->options.journal));
-		break;
-	case JOURNAL_OTHER:
-		deed_end_set(&end, WIRE_OUTCOME_REFUSED,
-			     "this node's journal has another order under this number");
-		break;
-	}
-	answer_end(actor, act->action, &end);
-	return true;
 }
 
 /* What speaks against it whatever it is. False: the end says it. */
@@ -451,13 +438,8 @@ static bool may_act(const struct actor *actor, struct deed *deed, const struct p
 
 static void queue_job(struct actor *actor, struct job *job, const struct policy_case *asked)
 {
-	const struct wire_act *act = &job->deed.act;
 	struct deed_end end;
 
-	log_info("action %llu, alarm %lld, ordered by %s (%s): %s%s of VM %s",
-		 (unsigned long long)act->action, (long long)act->alarm, act->who,
-		 job->deed.controller, wire_act_kind_name(act->kind),
-		 act->dry_run ? ", dry run," : "", job->deed.name);
 	if (!may_act(actor, &job->deed, asked, &end)) {
 		end_job(job, &end);
 		free_job(job);
@@ -473,19 +455,26 @@ static bool has_good_numbers(const struct wire_act *act)
 	       act->start_nsec <= NUMBER_MAX;
 }
 
-void actor_order(struct actor *actor, const struct wire_act *act, const struct policy_case *asked)
+/* What is turned away before it has a job is in no journal: this is all that is left of it. */
+static void log_order(const struct wire_act *act, const struct policy_case *asked)
+{
+	char uuid[VM_UUID_TEXT_SIZE];
+
+	log_info("action %llu, alarm %lld, ordered by %s (%s): %s%s of VM %s",
+		 (unsigned long long)act->action, (long long)act->alarm, act->who,
+		 asked->controller, wire_act_kind_name(act->kind), act->dry_run ? ", dry run," : "",
+		 asked->vm ? asked->vm : vm_uuid_format(&act->vm, uuid));
+}
+
+static void take_order(struct actor *actor, const struct wire_act *act,
+		       const struct policy_case *asked, enum journal_state state)
 {
 	struct deed_end end;
 	struct job *job;
 
-	if (is_known(actor->running, actor->running_count, act->action) ||
-	    is_known(actor->waiting, actor->waiting_count, act->action)) {
-		log_debug("action %llu is said again", (unsigned long long)act->action);
-		return;
-	}
-	if (!act->dry_run && was_ordered(actor, act))
-		return;
-	if (!asked) {
+	if (state != JOURNAL_NEW) {
+		judge_known(actor, state, &end);
+	} else if (!asked->vm) {
 		deed_end_set(&end, WIRE_OUTCOME_REFUSED, "this node has no such VM");
 	} else if (!has_good_numbers(act)) {
 		deed_end_set(&end, WIRE_OUTCOME_REFUSED,
@@ -499,6 +488,22 @@ void actor_order(struct actor *actor, const struct wire_act *act, const struct p
 		deed_end_set(&end, WIRE_OUTCOME_FAILED, "out of memory");
 	}
 	answer_end(actor, act->action, &end);
+}
+
+void actor_order(struct actor *actor, const struct wire_act *act, const struct policy_case *asked)
+{
+	enum journal_state state =
+		act->dry_run ? JOURNAL_NEW : journal_find(actor->options.journal, act);
+
+	if (is_known(actor->running, actor->running_count, act->action) ||
+	    is_known(actor->waiting, actor->waiting_count, act->action)) {
+		log_debug("action %llu is said again", (unsigned long long)act->action);
+	} else if (state == JOURNAL_CLOSED) {
+		answer_again(actor, act->action);
+	} else {
+		log_order(act, asked);
+		take_order(actor, act, asked, state);
+	}
 }
 
 /* Life */

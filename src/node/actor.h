@@ -55,6 +55,7 @@ struct actor *actor_new(uv_loop_t *loop, const struct actor_options *options);
  * on until that has ended, a second at most. */
 struct actor *actor_free(struct actor *actor);
 
-/* `asked` NULL: this node has no such VM. Copies what it needs. An order that was carried out, or
+/* Where this node has no such VM, the texts of `asked` but the controller are NULL. Copies what it
+ * needs. An order that was carried out, or
  * refused, is answered as it was then; one that runs or waits is dropped. */
 void actor_order(struct actor *actor, const struct wire_act *act, const struct policy_case *asked);

@@ -151,7 +151,7 @@ static void test_actor_refuses_what_is_not_its_own(void)
 	struct world world;
 
 	open_world(&world, "echo >>arguments", "");
-	actor_order(world.actor, &act, NULL);
+	actor_order(world.actor, &act, &nowhere);
 	check_int(world.answers[0].status, WIRE_OUTCOME_REFUSED);
 	check_string(world.answers[0].reason, "this node has no such VM");
 	act.action = 0;
@@ -274,7 +274,7 @@ static void test_actor_does_once_what_is_said_again(void)
 	}
 	check_string(read_text(&world, "arguments"), "\n");
 	/* also when the VM is gone since */
-	actor_order(world.actor, &act, NULL);
+	actor_order(world.actor, &act, &nowhere);
 	check_int(world.answers[world.answered - 1].status, WIRE_OUTCOME_PENDING);
 	/* but not for another order */
 	act.pid = 115;

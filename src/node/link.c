@@ -144,10 +144,10 @@ static void take_introspect(struct node *node, const struct wire_introspect *req
 static void take_act(struct node *node, const struct wire_act *act)
 {
 	struct policy_case asked = {.controller = bus_client_peer_name(node->client)};
-	bool found = fleet_find_vm(node->fleet, &act->vm, &asked.vm, &asked.project) == 0;
 
+	(void)fleet_find_vm(node->fleet, &act->vm, &asked.vm, &asked.project); /* or NULL */
 	if (may_take(node, "an action"))
-		actor_order(node->actor, act, found ? &asked : NULL);
+		actor_order(node->actor, act, &asked);
 }
 
 static int on_received(void *userdata, const uint8_t *data, size_t size)

@@ -195,6 +195,8 @@ static inline struct wire_act make_act(uint64_t action, enum wire_act_kind kind)
 	return act;
 }
 
+static const struct policy_case nowhere = {"controller", NULL, NULL};
+
 static inline void order(struct world *world, const struct wire_act *act)
 {
 	const struct policy_case asked = {"controller", "web1", "shop"};

@@ -62,6 +62,9 @@ def test_order_goes_by_policy_to_the_program(world):
     assert [(each["action"], each["event"]) for each in records(world)] == [(2, "begun"), (2, "ended"), (4, "ended")]
     assert records(world)[0]["controller"] == "controller" and records(world)[0]["who"] == "operator anna"
     assert "an action comes before the settings" in world.log("n1.log")
+    # of what is in no journal the log has it all
+    uuid = "-".join(b"x".hex() * size for size in (4, 2, 2, 2, 6))
+    assert f"action 3, alarm 5, ordered by operator anna (controller): pause of VM {uuid}\n" in world.log("n1.log")
 
 
 def test_without_a_rule_nothing_is_done(world):
