@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/test.h"
@@ -126,6 +127,22 @@ static void test_map_many_keys_in_order(void)
 	check(map_find(map, "key999") == &values[999]);
 }
 
+static void test_hex_both_ways(void)
+{
+	const uint8_t bytes[] = {0x00, 0x9a, 0xff};
+	uint8_t read[3];
+	char text[7];
+
+	check_string(hex_write(bytes, 3, text), "009aff");
+	check_int(hex_read(text, 3, read), 0);
+	check(memcmp(read, bytes, 3) == 0);
+	check_string(hex_write(bytes, 0, text), "");
+	check_int(hex_read("", 0, read), 0);
+	check_int(hex_read("0g", 1, read), -EINVAL);
+	check_int(hex_read("A0", 1, read), -EINVAL);
+	check_int(hex_read("0", 1, read), -EINVAL); /* the end of the text is no digit */
+}
+
 static void test_log_level_names(void)
 {
 	enum log_level level;
@@ -139,4 +156,4 @@ TEST_MAIN(TEST(test_error_prefix_keeps_code_and_order), TEST(test_error_text_is_
 	  TEST(test_error_text_is_utf8_wherever_it_is_cut),
 	  TEST(test_utf8_print_cuts_between_characters), TEST(test_utf8_mend),
 	  TEST(test_clock_text_round_trip), TEST(test_map_many_keys_in_order),
-	  TEST(test_log_level_names))
+	  TEST(test_hex_both_ways), TEST(test_log_level_names))

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hex.h"
 
 enum { DIGEST_SIZE = (DIGEST_TEXT_SIZE - 1) / 2 };
 
@@ -16,17 +17,6 @@ struct part {
 	const void *data;
 	size_t size;
 };
-
-static void write_hex(const unsigned char *bytes, char ret_hex[DIGEST_TEXT_SIZE])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < DIGEST_SIZE; i++) {
-		ret_hex[2 * i] = digits[bytes[i] >> 4];
-		ret_hex[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	ret_hex[DIGEST_TEXT_SIZE - 1] = '\0';
-}
 
 static int digest_parts(const struct part *parts, size_t count, char ret_hex[DIGEST_TEXT_SIZE])
 {
@@ -42,7 +32,7 @@ static int digest_parts(const struct part *parts, size_t count, char ret_hex[DIG
 	if (EVP_DigestFinal_ex(context, bytes, &size) != 1)
 		return -EIO;
 	assert(size == DIGEST_SIZE);
-	write_hex(bytes, ret_hex);
+	(void)hex_write(bytes, DIGEST_SIZE, ret_hex);
 	return 0;
 }
 

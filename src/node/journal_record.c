@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hex.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
@@ -49,17 +50,11 @@ static json_t *make_arguments(const struct wire_act *act)
 /* The bytes as hexadecimal digits; owned, NULL when memory is out. */
 static json_t *make_report(const struct wire_outcome *outcome)
 {
-	static const char digits[] = "0123456789abcdef";
-	size_t size = outcome->report_size;
-	cleanup(free) char *text = malloc(2 * size + 1);
+	cleanup(free) char *text = malloc(2 * outcome->report_size + 1);
 
 	if (!text)
 		return NULL;
-	for (size_t i = 0; i < size; i++) {
-		text[2 * i] = digits[outcome->report[i] >> 4];
-		text[2 * i + 1] = digits[outcome->report[i] & 0xf];
-	}
-	return json_stringn(text, 2 * size);
+	return json_string(hex_write(outcome->report, outcome->report_size, text));
 }
 
 static int add_outcome(json_t *object, const struct wire_outcome *outcome)
@@ -227,28 +222,14 @@ int record_read(const json_t *record, struct record_summary *ret_summary)
 	return 0;
 }
 
-static int digit_of(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found = c ? strchr(digits, c) : NULL;
-
-	return found ? (int)(found - digits) : -1;
-}
-
 /* Returns owned bytes; NULL for what is no pairs of digits, and when memory is out. */
 static uint8_t *read_report(const json_t *text)
 {
-	const char *digits = json_string_value(text);
 	size_t size = json_string_length(text) / 2;
 	cleanup(free) uint8_t *report = malloc(size + 1);
 
-	for (size_t i = 0; report && i < size; i++) {
-		int high = digit_of(digits[2 * i]), low = digit_of(digits[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return NULL;
-		report[i] = (uint8_t)(high << 4 | low);
-	}
+	if (!report || hex_read(json_string_value(text), size, report) < 0)
+		return NULL;
 	return keep(report);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "terminal/table.h"
 
@@ -257,15 +258,9 @@ static json_t *json_of_bytes(const char *text)
 
 static json_t *json_of_hex(const struct report_cell *cell)
 {
-	static const char digits[] = "0123456789abcdef";
-	char hex[2 * REPORT_TEXT_MAX];
-	const unsigned char *bytes = (const unsigned char *)cell->text.bytes;
+	char hex[2 * REPORT_TEXT_MAX + 1];
 
-	for (size_t i = 0; i < cell->text.size; i++) {
-		hex[2 * i] = digits[bytes[i] >> 4];
-		hex[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	return json_stringn(hex, 2 * (size_t)cell->text.size);
+	return json_string(hex_write(cell->text.bytes, cell->text.size, hex));
 }
 
 static json_t *json_of_number(uint64_t number)
