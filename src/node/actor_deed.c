@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/actor_deed.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
@@ -15,17 +16,17 @@
 #include "base/cleanup.h"
 #include "node/containment.h"
 #include "wire/report.h"
+#include "wire/vmi_exit.h"
 
 enum {
 	COMMAND_MAX = 15,   /* bytes of a process' name in a kernel */
 	NAME_LETTERS = 64,  /* of a VM's name in the name of a file */
 	ARGUMENTS_MAX = 12, /* with the NULL */
 	WORD_SIZE = 64,
-	/* exit statuses of atom-vmi */
-	STATUS_REFUSED = 3, /* `pause` and `resume`: it was so already */
-	STATUS_ARMED = 4,
-	STATUS_ALREADY = 3,
 };
+
+/* An order that the wire lets pass is none that the rules turn away. */
+static_assert(CONTAINMENT_EXPIRY_USEC_MAX == WIRE_ACT_EXPIRY_USEC_MAX, "a week");
 
 DEFINE_CLEANUP(struct report *, report_free)
 
@@ -410,10 +411,10 @@ static void judge_process(const struct program_result *result, struct deed_end *
 
 	if (result->exit_status == 0)
 		deed_end_set(ret_end, WIRE_OUTCOME_DONE, "%s", "");
-	else if (result->exit_status == STATUS_REFUSED)
+	else if (result->exit_status == EXIT_REFUSED)
 		deed_end_set(ret_end, WIRE_OUTCOME_REFUSED, "%s",
 			     *complaint ? complaint : "refused; the report says why");
-	else if (result->exit_status == STATUS_ARMED)
+	else if (result->exit_status == EXIT_ARMED)
 		deed_end_set(ret_end, WIRE_OUTCOME_PENDING, "%s",
 			     *complaint ? complaint
 					: "SIGKILL is pending; it has not died: the report says "
@@ -524,7 +525,7 @@ void deed_judge(struct deed *deed, const struct actor_options *options,
 		judge_rules(deed, result, ret_end);
 	else if (kind == WIRE_ACT_SNAPSHOT && status == 0)
 		judge_snapshot(deed, ret_end);
-	else if (is_state && (status == 0 || status == STATUS_ALREADY))
+	else if (is_state && (status == 0 || status == EXIT_NOTHING))
 		judge_state(deed, result, ret_end);
 	else
 		judge_trouble(deed, options, result, ret_end);

@@ -9,8 +9,7 @@
 
 #include "terminal/options.h"
 #include "vmi/job.h"
-
-enum { EXIT_REFUSED = 3, EXIT_NOTHING = 3, EXIT_ARMED = 4 };
+#include "wire/vmi_exit.h"
 
 /* Which of the shared options a command takes beside those that name the guest. */
 enum command_takes {
