@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "node/evidence.h"
 
 static void on_signal(uv_signal_t *signal, int number)
 {
@@ -121,6 +122,7 @@ int node_start(struct node *node, struct error *err)
 		r = load_policy(node, err);
 	if (r < 0)
 		return r;
+	(void)evidence_sweep(node->settings.action_evidence); /* it logs what it does */
 	node->fleet = fleet_new();
 	node->introspector = make_introspector(node);
 	node->journal = journal_new(node->settings.action_journal);
