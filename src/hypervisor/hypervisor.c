@@ -60,14 +60,21 @@ int64_t hypervisor_pace_usec(const struct hypervisor *hypervisor, int64_t interv
 	return hypervisor->backend->pace_usec(hypervisor, interval_usec);
 }
 
-size_t hypervisor_taps(struct hypervisor *hypervisor, const struct vm_uuid *uuid,
-		       char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity)
+int hypervisor_taps(struct hypervisor *hypervisor, const struct vm_uuid *uuid,
+		    char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity, size_t *ret_cards)
 {
 	const struct backend *backend = hypervisor->backend;
 
-	return backend->machines
-		       ? machines_taps(backend->machines(hypervisor), uuid, ret_names, capacity)
-		       : 0;
+	return backend->machines ? machines_taps(backend->machines(hypervisor), uuid, ret_names,
+						 capacity, ret_cards)
+				 : -ENOTSUP;
+}
+
+uint64_t hypervisor_memory(struct hypervisor *hypervisor, const struct vm_uuid *uuid)
+{
+	const struct backend *backend = hypervisor->backend;
+
+	return backend->machines ? machines_memory(backend->machines(hypervisor), uuid) : 0;
 }
 
 const char *hypervisor_problem(const struct hypervisor *hypervisor)

@@ -88,11 +88,17 @@ int hypervisor_collect(struct hypervisor *hypervisor, int64_t deadline_usec);
 int64_t hypervisor_pace_usec(const struct hypervisor *hypervisor, int64_t interval_usec);
 
 /* The names of the tap devices of a running VM as they are now: of those in our own network
- * namespace, where alone a name means anything to us. Returns how many. 0: none is known, or there
- * are more than `capacity`, since a part of them would not do. Of a trace always 0. Network cards
- * of another kind (user mode, macvtap, a device passed through) are not among them. */
-size_t hypervisor_taps(struct hypervisor *hypervisor, const struct vm_uuid *uuid,
-		       char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity);
+ * namespace, where alone a name means anything to us. Returns how many. Network cards of another
+ * kind (user mode, macvtap, a device passed through) are not among them: *ret_cards is how many
+ * cards of any kind the VM was started with, which does not know of those that were plugged in or
+ * out since. -ENOENT: no process of this VM runs here. -EAGAIN: one does, but the back end does not
+ * know it now. -E2BIG: there are more than `capacity`, or than can be listed. -EXDEV: in another
+ * namespace. -ENOTSUP: a trace. Others of reading /proc. */
+int hypervisor_taps(struct hypervisor *hypervisor, const struct vm_uuid *uuid,
+		    char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity, size_t *ret_cards);
+
+/* Bytes of memory of a running VM; 0: not known. */
+uint64_t hypervisor_memory(struct hypervisor *hypervisor, const struct vm_uuid *uuid);
 
 /* What does not work just now, as a sentence for the operator; NULL when all is well. Borrowed
  * until the next call into the back end. */

@@ -2,6 +2,7 @@
 #include "hypervisor/machines.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,24 +54,56 @@ struct machine *machines_find(const struct machines *machines, const struct vm_u
 	return NULL;
 }
 
+static bool is_alive(const struct machine *machine)
+{
+	return procfs_is_running(machine->process.pid, machine->process.start_ticks);
+}
+
 /* Read anew: cards are plugged in and out while a VM runs. */
-size_t machines_taps(const struct machines *machines, const struct vm_uuid *uuid,
-		     char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity)
+int machines_taps(const struct machines *machines, const struct vm_uuid *uuid,
+		  char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity, size_t *ret_cards)
 {
 	const struct machine *machine = machines_find(machines, uuid);
 	char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE];
-	size_t count;
+	int count;
 
 	static_assert((int)HYPERVISOR_TAP_SIZE == (int)PROCFS_TAP_SIZE, "names of one size");
-	if (!machine || !machine->listed || !procfs_shares_network(&machine->process))
-		return 0;
+	if (!machine || !is_alive(machine))
+		return -ENOENT;
+	if (!machine->listed)
+		return -EAGAIN;
+	if (!procfs_shares_network(&machine->process))
+		return -EXDEV;
 	count = procfs_taps(machine->process.pid, taps);
-	/* the number may be another process's by now */
-	if (count > capacity ||
-	    !procfs_is_running(machine->process.pid, machine->process.start_ticks))
-		return 0;
-	memcpy(ret_names, taps, count * sizeof(taps[0]));
+	if (!is_alive(machine)) /* the number may be another process's by now */
+		return -ENOENT;
+	if (count < 0 || (size_t)count > capacity)
+		return count < 0 ? count : -E2BIG;
+	memcpy(ret_names, taps, (size_t)count * sizeof(taps[0]));
+	*ret_cards = machine->process.network_cards;
 	return count;
+}
+
+uint64_t machines_memory(const struct machines *machines, const struct vm_uuid *uuid)
+{
+	const struct machine *machine = machines_find(machines, uuid);
+	double resident;
+
+	if (!machine)
+		return 0;
+	/* memory that was plugged in later is in no command line */
+	if (procfs_resident_bytes(machine->process.pid, &resident) == 0 &&
+	    (uint64_t)resident > machine->process.memory_bytes)
+		return (uint64_t)resident;
+	return machine->process.memory_bytes;
+}
+
+/* Where they cannot be told there are none: the network's counters are absent then. */
+static void list_taps(struct machine *machine)
+{
+	int count = procfs_taps(machine->process.pid, machine->taps);
+
+	machine->tap_count = count > 0 ? (size_t)count : 0;
 }
 
 static bool drop_dead(struct machines *machines)
@@ -80,7 +113,7 @@ static bool drop_dead(struct machines *machines)
 	for (size_t i = 0; i < machines->count; i++) {
 		struct machine *machine = machines->items[i];
 
-		if (procfs_is_running(machine->process.pid, machine->process.start_ticks))
+		if (is_alive(machine))
 			machines->items[kept++] = machine;
 		else
 			free_machine(machines, machine);
@@ -139,11 +172,8 @@ static void scan(struct machines *machines)
 			add_process(machines, pids[i]);
 	if (machines->count > 0)
 		qsort(machines->items, machines->count, sizeof(struct machine *), compare_machines);
-	for (size_t i = 0; i < machines->count; i++) {
-		struct machine *machine = machines->items[i];
-
-		machine->tap_count = procfs_taps(machine->process.pid, machine->taps);
-	}
+	for (size_t i = 0; i < machines->count; i++)
+		list_taps(machines->items[i]);
 	machines->scanned_usec = clock_mono_usec();
 }
 
@@ -200,7 +230,7 @@ static void read_network(struct machine *machine, struct interfaces *view,
 		return;
 	if (pick_taps(machine, interfaces, taps) < machine->tap_count) {
 		/* one has gone: nothing is known of this tick */
-		machine->tap_count = procfs_taps(machine->process.pid, machine->taps);
+		list_taps(machine);
 		return;
 	}
 	if (counters_update(&machine->network, taps, machine->tap_count) < 0)

@@ -49,8 +49,10 @@ void machines_deinit(struct machines *machines);
 struct machine *machines_find(const struct machines *machines, const struct vm_uuid *uuid);
 
 /* As hypervisor_taps(), of the listed machines. */
-size_t machines_taps(const struct machines *machines, const struct vm_uuid *uuid,
-		     char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity);
+int machines_taps(const struct machines *machines, const struct vm_uuid *uuid,
+		  char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity, size_t *ret_cards);
+/* As hypervisor_memory(). */
+uint64_t machines_memory(const struct machines *machines, const struct vm_uuid *uuid);
 
 /* Reads CPU, network and memory of every listed machine; block counters are as last given by
  * machine_take_disk(). The snapshot is borrowed until the next one. */

@@ -66,7 +66,11 @@ static bool start(struct world *world, bool elsewhere)
 			_exit(1);
 		(void)dup2(line[0], STDIN_FILENO);
 		(void)execl(world->program, world->program, "-c", "read line", "-name",
-			    "atom-machines-test", NULL);
+			    "atom-machines-test", "-m", "size=1048576k", "-netdev",
+			    "tap,id=n0,fd=30", "-device", "virtio-net-pci,netdev=n0", "-netdev",
+			    "{\"type\":\"tap\",\"id\":\"n1\"}", "-device",
+			    "{\"driver\":\"virtio-net-pci\",\"netdev\":\"n1\"}", "-nic", "user",
+			    "-device", "virtio-blk", NULL);
 		_exit(1);
 	}
 	(void)close(line[0]);
@@ -124,6 +128,7 @@ static const char *look_at_taps(struct world *world)
 	struct vm_uuid uuid = vm_uuid_from_name("atom-machines-test"), other = {{1}};
 	char names[NAMES_MAX][HYPERVISOR_TAP_SIZE];
 	struct machine *machine;
+	size_t cards = 99;
 
 	if (open_tap("atomtap0") < 0)
 		return "SKIP taps cannot be made here";
@@ -131,25 +136,29 @@ static const char *look_at_taps(struct world *world)
 		return "a second queue, a second tap";
 	if (!start(world, false) || !(machine = find(world)))
 		return "the process is found";
-	if (machines_taps(&world->machines, &uuid, names, NAMES_MAX) != 0)
+	if (machines_taps(&world->machines, &uuid, names, NAMES_MAX, &cards) != -EAGAIN)
 		return "a VM that is not listed has none";
 	machine->listed = true;
-	if (machines_taps(&world->machines, &uuid, names, NAMES_MAX) != 2 ||
+	if (machines_taps(&world->machines, &uuid, names, NAMES_MAX, &cards) != 2 ||
 	    !has(names, 2, "atomtap0") || !has(names, 2, "a-name.15-bytes"))
 		return "both taps, once each";
-	if (machines_taps(&world->machines, &uuid, names, 2) != 2)
+	if (cards != 3)
+		return "three cards, of which one is no tap";
+	if (machines_memory(&world->machines, &uuid) != UINT64_C(1) << 30)
+		return "1 GiB of memory";
+	if (machines_taps(&world->machines, &uuid, names, 2, &cards) != 2)
 		return "just enough room";
-	if (machines_taps(&world->machines, &uuid, names, 1) != 0)
+	if (machines_taps(&world->machines, &uuid, names, 1, &cards) != -E2BIG)
 		return "a part of them is none";
-	if (machines_taps(&world->machines, &other, names, NAMES_MAX) != 0)
+	if (machines_taps(&world->machines, &other, names, NAMES_MAX, &cards) != -ENOENT)
 		return "an unknown VM has none";
 	stop(world);
-	if (machines_taps(&world->machines, &uuid, names, NAMES_MAX) != 0)
+	if (machines_taps(&world->machines, &uuid, names, NAMES_MAX, &cards) != -ENOENT)
 		return "a VM that ended has none";
 	if (!start(world, true) || !(machine = find(world)))
 		return "the process elsewhere is found";
 	machine->listed = true;
-	if (machines_taps(&world->machines, &uuid, names, NAMES_MAX) != 0)
+	if (machines_taps(&world->machines, &uuid, names, NAMES_MAX, &cards) != -EXDEV)
 		return "names of another network namespace are none";
 	stop(world);
 	return "";

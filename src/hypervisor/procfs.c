@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,12 +19,15 @@
 
 #include "base/cleanup.h"
 
-enum { FILE_SIZE_MAX = 256 << 10, DESCRIPTORS_MAX = 4096 };
+enum { FILE_SIZE_MAX = 256 << 10, DESCRIPTORS_MAX = 16384 };
+
+#define MEMORY_DEFAULT (UINT64_C(128) << 20)
 
 /* /dev/net/tun */
 enum { TUN_MAJOR = 10, TUN_MINOR = 200 };
 
 DEFINE_CLEANUP(DIR *, closedir)
+DEFINE_CLEANUP(json_t *, json_decref)
 
 /* Reads /proc/PID/... into text and ends it with NUL; returns the size or a negative errno. */
 static ssize_t read_file(char *text, size_t capacity, const char *format, ...)
@@ -144,6 +148,67 @@ static void take_network(struct network_words *words, const char *name, const ch
 		words->any = true;
 }
 
+/* Devices of the host that are handed to the VM: whether it is one of the network. */
+static bool is_network_device(const char *host)
+{
+	char text[32];
+	const char *domain = strchr(host, ':') == strrchr(host, ':') ? "0000:" : "";
+
+	return *host &&
+	       read_file(text, sizeof(text), "/sys/bus/pci/devices/%.8s%.32s/class", domain, host) >
+		       0 &&
+	       strncmp(text, "0x02", 4) == 0;
+}
+
+/* A device's option in either of the two forms, "" where it has none. */
+static void get_device_option(const char *value, const json_t *object, const char *key, bool first,
+			      char text[PROCFS_NAME_SIZE])
+{
+	const char *found = json_string_value(json_object_get(object, key));
+
+	text[0] = '\0';
+	if (object)
+		(void)snprintf(text, PROCFS_NAME_SIZE, "%s", found ? found : "");
+	else
+		(void)get_option(value, key, first, text, PROCFS_NAME_SIZE);
+}
+
+/* Whether it is a network card that is connected to something. */
+static bool is_card(const char *name, const char *value)
+{
+	cleanup(json_decref) json_t *object = NULL;
+	char driver[PROCFS_NAME_SIZE], netdev[PROCFS_NAME_SIZE], host[PROCFS_NAME_SIZE];
+
+	if (strcmp(name, "-nic") == 0)
+		return strcmp(value, "none") != 0;
+	if (strcmp(name, "-net") == 0)
+		return strncmp(value, "nic", 3) == 0;
+	if (strcmp(name, "-device") != 0)
+		return false;
+	if (*value == '{')
+		object = json_loads(value, 0, NULL);
+	get_device_option(value, object, "driver", true, driver);
+	get_device_option(value, object, "netdev", false, netdev);
+	get_device_option(value, object, "host", false, host);
+	return *netdev || (strncmp(driver, "vfio-pci", 8) == 0 && is_network_device(host));
+}
+
+/* "512", "2G", "size=1048576k,...": MiB where it does not say. */
+static void take_memory(struct qemu_process *process, const char *value)
+{
+	static const char units[] = "bkmgt";
+	char text[PROCFS_NAME_SIZE], *end;
+	unsigned long long number;
+	const char *unit;
+
+	if (!get_option(value, "size", true, text, sizeof(text)))
+		return;
+	number = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, tolower((unsigned char)*end)) : units + 2;
+	if (end > text && unit && number <= UINT64_MAX >> 10 * (unit - units))
+		process->memory_bytes = (uint64_t)number << 10 * (unit - units);
+}
+
 /* libvirt gives each domain a folder, in which is the key of its secrets. */
 static bool is_of_libvirt(const char *argument)
 {
@@ -163,6 +228,8 @@ static void take_argument(struct qemu_process *process, const char *name, const 
 	} else if (strcmp(name, "-smp") == 0) {
 		if (get_option(value, "cpus", true, text, sizeof(text)) && atoi(text) > 0)
 			process->vcpus = (uint32_t)atoi(text);
+	} else if (strcmp(name, "-m") == 0) {
+		take_memory(process, value);
 	} else if (strcmp(name, "-qmp") == 0) {
 		take_qmp(process, value);
 	}
@@ -174,7 +241,7 @@ bool procfs_parse_command_line(const char *line, size_t size, struct qemu_proces
 	struct network_words network = {0};
 	const char *end = line + size;
 
-	*ret_process = (struct qemu_process){.vcpus = 1};
+	*ret_process = (struct qemu_process){.vcpus = 1, .memory_bytes = MEMORY_DEFAULT};
 	if (size == 0 || line[size] != '\0')
 		return false;
 	for (const char *argument = next_argument(line); argument < end;
@@ -185,10 +252,13 @@ bool procfs_parse_command_line(const char *line, size_t size, struct qemu_proces
 		take_argument(ret_process, name, value);
 		ret_process->of_libvirt |= is_of_libvirt(argument);
 		take_network(&network, name, value);
+		ret_process->network_cards += is_card(name, value);
 		if (strcmp(name, "-mon") == 0)
 			take_monitor(ret_process, value, line, end);
 	}
 	ret_process->has_network = network.any || !network.none;
+	if (!network.any && !network.none)
+		ret_process->network_cards++;
 	if (vm_uuid_equal(&ret_process->uuid, &none) && ret_process->name[0])
 		ret_process->uuid = vm_uuid_from_name(ret_process->name);
 	return true;
@@ -316,7 +386,7 @@ static bool is_listed(char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE], size_t count,
 	return false;
 }
 
-size_t procfs_taps(pid_t pid, char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE])
+int procfs_taps(pid_t pid, char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE])
 {
 	cleanup(closedir) DIR *directory = NULL;
 	const struct dirent *entry;
@@ -326,16 +396,19 @@ size_t procfs_taps(pid_t pid, char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE])
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	directory = opendir(path);
 	if (!directory)
-		return 0;
-	while (count < PROCFS_TAPS_MAX && seen++ < DESCRIPTORS_MAX &&
-	       (entry = readdir(directory))) {
+		return -errno;
+	while ((errno = 0, entry = readdir(directory))) {
 		char tap[PROCFS_TAP_SIZE];
 
+		if (seen++ == DESCRIPTORS_MAX)
+			return -E2BIG;
 		if (!tap_of(pid, entry->d_name, tap) || is_listed(taps, count, tap))
 			continue; /* a tap of several queues has several descriptors */
+		if (count == PROCFS_TAPS_MAX)
+			return -E2BIG;
 		memcpy(taps[count++], tap, PROCFS_TAP_SIZE);
 	}
-	return count;
+	return errno ? -errno : (int)count;
 }
 
 /* Counters */

@@ -28,6 +28,8 @@ struct qemu_process {
 	uint32_t vcpus;
 	char qmp_path[PROCFS_PATH_SIZE]; /* of a Unix socket where QMP is served, or "" */
 	bool has_network;                /* by its command line; hot-plugged taps come beside */
+	size_t network_cards;            /* by its command line, of whatever kind */
+	uint64_t memory_bytes;           /* of its guest, by its command line */
 	bool of_libvirt;                 /* by its command line */
 	ino_t network_namespace;
 };
@@ -51,8 +53,9 @@ bool procfs_is_running(pid_t pid, uint64_t start_ticks);
 /* Whether it is in our own network namespace. */
 bool procfs_shares_network(const struct qemu_process *process);
 
-/* The names of the tap interfaces whose descriptors the process holds. Returns how many. */
-size_t procfs_taps(pid_t pid, char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE]);
+/* The names of the tap interfaces whose descriptors the process holds. Returns how many, -E2BIG
+ * where there are more than can be told, or another negative errno. */
+int procfs_taps(pid_t pid, char taps[PROCFS_TAPS_MAX][PROCFS_TAP_SIZE]);
 
 /* CPU time of all threads, dead ones too, in nanoseconds. */
 int procfs_cpu_time(pid_t pid, double *ret_nsec);

@@ -33,6 +33,38 @@ static void test_command_line_of_a_libvirt_domain(void)
 	check(process.of_libvirt);
 }
 
+static void test_command_line_tells_cards_and_memory(void)
+{
+	static const struct {
+		const char *line;
+		size_t size, cards;
+		uint64_t mib;
+	} cases[] = {
+#define LINE(text) text, sizeof(text) - 1
+		{LINE("q"), 1, 128},
+		{LINE("q\0-nodefaults\0-m\0002G"), 0, 2048},
+		{LINE("q\0-nic\0none\0-m\0size=1048576k,slots=2,maxmem=8g"), 0, 1024},
+		{LINE("q\0-nic\0tap\0-nic\0user\0-m\000512"), 2, 512},
+		{LINE("q\0-net\0nic\0-net\0user\0-m\000many"), 1, 128},
+		{LINE("q\0-netdev\0tap,id=n\0-device\0virtio-net-pci,netdev=n,mac=0"), 1, 128},
+		{LINE("q\0-netdev\0{\"type\":\"vhost-user\",\"id\":\"n\"}\0-device\0"
+		      "{\"driver\":\"e1000\",\"netdev\":\"n\"}\0-device\0{\"driver\":"),
+		 1, 128},
+		{LINE("q\0-nodefaults\0-device\0virtio-blk-pci,drive=netdev\0-device\0"
+		      "vfio-pci,host=ffff:ff:1f.7"),
+		 0, 128},
+		{LINE("q\0-nodefaults\0-device\0vfio-pci,host=../../../../../etc/passwd"), 0, 128},
+#undef LINE
+	};
+	struct qemu_process process;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		check(procfs_parse_command_line(cases[i].line, cases[i].size, &process));
+		check_int(process.network_cards, cases[i].cards);
+		check_int(process.memory_bytes >> 20, cases[i].mib);
+	}
+}
+
 static void test_command_line_of_a_bare_qemu(void)
 {
 	static const char line[] = "qemu-system-x86_64\0-name\0vm7\0-smp\0cpus=2,maxcpus=8\0-qmp\0"
@@ -191,7 +223,7 @@ static void test_process_that_ended_is_not_running(void)
 
 TEST_MAIN(TEST(test_command_line_of_a_libvirt_domain), TEST(test_command_line_of_a_bare_qemu),
 	  TEST(test_command_line_of_a_control_chardev), TEST(test_command_line_tells_of_a_network),
-	  TEST(test_programs_that_are_qemu), TEST(test_interfaces_are_seen_from_the_vm),
-	  TEST(test_counters_do_not_jump_on_hotplug),
+	  TEST(test_command_line_tells_cards_and_memory), TEST(test_programs_that_are_qemu),
+	  TEST(test_interfaces_are_seen_from_the_vm), TEST(test_counters_do_not_jump_on_hotplug),
 	  TEST(test_counters_reset_makes_the_sum_go_back), TEST(test_metadata_of_nova),
 	  TEST(test_cpu_time_of_a_process_grows), TEST(test_process_that_ended_is_not_running))

@@ -118,13 +118,15 @@ static void test_trace_bad_files(void)
 static void test_trace_has_no_taps(void)
 {
 	char names[1][HYPERVISOR_TAP_SIZE];
+	size_t cards;
 	struct vm_uuid uuid = vm_uuid_from_name("a");
 	struct world world;
 
 	check_int(open_text(&world, "t,a.CPUUtilization\n1,1\n", NULL), 0);
 	step(&world);
 	check_int(world.ticks, 1);
-	check_int(hypervisor_taps(world.hypervisor, &uuid, names, 1), 0);
+	check_int(hypervisor_taps(world.hypervisor, &uuid, names, 1, &cards), -ENOTSUP);
+	check_int(hypervisor_memory(world.hypervisor, &uuid), 0);
 	close_world(&world);
 }
 

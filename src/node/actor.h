@@ -31,9 +31,10 @@ struct actor;
  * call, which may do anything but free the actor. */
 typedef void actor_answer(void *userdata, const struct wire_outcome *outcome);
 
-/* The names of a VM's taps now; as hypervisor_taps(). */
-typedef size_t actor_taps(void *userdata, const struct vm_uuid *vm,
-			  char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity);
+/* The names of a VM's taps now, and how many network cards it was started with; as
+ * hypervisor_taps(). */
+typedef int actor_taps(void *userdata, const struct vm_uuid *vm,
+		       char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity, size_t *ret_cards);
 
 /* The texts are copied; policy and journal are borrowed until actor_free(). */
 struct actor_options {

@@ -74,6 +74,32 @@ static void test_actor_containment_that_is_not_possible(void)
 	check(close_world(&world));
 }
 
+static void test_actor_contains_all_cards_or_says_so(void)
+{
+	struct wire_act act = make_act(3, WIRE_ACT_CONTAIN);
+	const struct given *given;
+	struct world world;
+
+	open_world(&world, "", "exit 0");
+	check_string(do_act(&world, &act)->reason, "");
+	world.tap_count = 2;
+	act.action = 4;
+	given = do_act(&world, &act);
+	check_int(given->status, WIRE_OUTCOME_DONE);
+	check(strstr(given->reason, "plugged in") != NULL);
+	world.card_count = 3;
+	act.action = 6;
+	given = do_act(&world, &act);
+	check_int(given->status, WIRE_OUTCOME_FAILED);
+	check(strstr(given->reason, "1 of 3 network cards") != NULL);
+	world.tap_count = -E2BIG;
+	act.action = 7;
+	given = do_act(&world, &act);
+	check_int(given->status, WIRE_OUTCOME_FAILED);
+	check(strstr(given->reason, "cannot be told") != NULL);
+	check(close_world(&world));
+}
+
 static void test_actor_releases_what_it_contained(void)
 {
 	struct wire_act act = make_act(3, WIRE_ACT_CONTAIN);
@@ -247,7 +273,8 @@ static void test_actor_releases_what_a_lost_journal_knew(void)
 	check(close_world(&world));
 }
 
-TEST_MAIN(TEST(test_actor_contains_by_nft), TEST(test_actor_containment_that_is_not_possible),
+TEST_MAIN(TEST(test_actor_contains_all_cards_or_says_so), TEST(test_actor_contains_by_nft),
+	  TEST(test_actor_containment_that_is_not_possible),
 	  TEST(test_actor_releases_what_it_contained), TEST(test_actor_containments_have_a_limit),
 	  TEST(test_actor_releases_by_itself_when_the_time_is_over),
 	  TEST(test_actor_release_that_fails_is_tried_again),

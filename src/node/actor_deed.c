@@ -170,6 +170,28 @@ static int make_rules(struct deed *deed)
 	return report_encode(report, &deed->report, &deed->report_size, NULL);
 }
 
+/* Half a VM is not contained. False: the end says so. */
+static bool check_cards(struct deed *deed, int taps, size_t cards, struct deed_end *ret_end)
+{
+	deed->has_later_cards = taps > 0 && (size_t)taps > cards;
+	if (taps < 0 && taps != -ENOTSUP)
+		deed_end_set(ret_end, WIRE_OUTCOME_FAILED,
+			     "the taps of VM %s cannot be told, so that it is not contained: %s",
+			     deed->name, strerror(-taps));
+	else if (taps <= 0)
+		deed_end_set(ret_end, WIRE_OUTCOME_FAILED,
+			     "VM %s has no network card that this node can contain: no tap",
+			     deed->name);
+	else if ((size_t)taps < cards)
+		deed_end_set(ret_end, WIRE_OUTCOME_FAILED,
+			     "%zu of %zu network cards that VM %s was started with are no taps, "
+			     "so that nothing is contained",
+			     cards - (size_t)taps, cards, deed->name);
+	else
+		return true;
+	return false;
+}
+
 static bool prepare_contain(struct deed *deed, const struct actor_options *options,
 			    struct deed_end *ret_end)
 {
@@ -181,18 +203,14 @@ static bool prepare_contain(struct deed *deed, const struct actor_options *optio
 					  .expiry_usec = act->expiry_usec};
 	char taps[CONTAINMENT_TAPS_MAX][HYPERVISOR_TAP_SIZE];
 	struct error err = ERROR_INIT;
-	int r;
+	size_t cards = 0;
+	int r = options->taps(options->userdata, &act->vm, taps, CONTAINMENT_TAPS_MAX, &cards);
 
-	containment.tap_count =
-		options->taps(options->userdata, &act->vm, taps, CONTAINMENT_TAPS_MAX);
+	if (!check_cards(deed, r, cards, ret_end))
+		return false;
+	containment.tap_count = (size_t)r;
 	for (size_t i = 0; i < containment.tap_count; i++)
 		containment.taps[i] = taps[i];
-	if (containment.tap_count == 0) {
-		deed_end_set(ret_end, WIRE_OUTCOME_FAILED,
-			     "VM %s has no network card that this node can contain: no tap",
-			     deed->name);
-		return false;
-	}
 	r = containment_script(&containment, &deed->script, &err);
 	if (r == 0)
 		r = make_rules(deed);
@@ -447,7 +465,10 @@ static void judge_rules(struct deed *deed, const struct program_result *result,
 		deed_end_set(ret_end, WIRE_OUTCOME_DONE, "%s",
 			     deed->is_blind ? "this node's journal knows nothing of that "
 					      "containment; if it was in force, it is over"
-					    : "");
+			     : deed->has_later_cards
+				     ? "cards were plugged in since the VM was started: any that "
+				       "are no taps are not contained"
+				     : "");
 		ret_end->report = deed->report;
 		ret_end->report_size = deed->report_size;
 		return;

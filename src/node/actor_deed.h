@@ -22,10 +22,11 @@ struct deed_end {
 struct deed {
 	struct wire_act act; /* its texts are owned */
 	char name[WIRE_NAME_MAX + 1], controller[WIRE_NAME_MAX + 1], vm[VM_UUID_TEXT_SIZE];
-	char *script;        /* for nft; NULL: none */
-	char path[PATH_MAX]; /* of a snapshot */
-	bool is_blind;       /* a release of what the journal does not know */
-	uint8_t *report;     /* that the node itself makes */
+	char *script;         /* for nft; NULL: none */
+	bool has_later_cards; /* of a contain: which are no taps cannot be told */
+	char path[PATH_MAX];  /* of a snapshot */
+	bool is_blind;        /* a release of what the journal does not know */
+	uint8_t *report;      /* that the node itself makes */
 	size_t report_size;
 	struct program_run *run;
 };

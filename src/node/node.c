@@ -88,12 +88,12 @@ static void on_outcome(void *userdata, const struct wire_outcome *outcome)
 	link_send_outcome(userdata, outcome);
 }
 
-static size_t on_taps(void *userdata, const struct vm_uuid *vm,
-		      char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity)
+static int on_taps(void *userdata, const struct vm_uuid *vm, char (*ret_names)[HYPERVISOR_TAP_SIZE],
+		   size_t capacity, size_t *ret_cards)
 {
 	struct node *node = userdata;
 
-	return hypervisor_taps(node->hypervisor, vm, ret_names, capacity);
+	return hypervisor_taps(node->hypervisor, vm, ret_names, capacity, ret_cards);
 }
 
 /* NULL when memory is out. */

@@ -38,7 +38,8 @@ struct world {
 	struct policy policy;
 	struct journal *journal;
 	struct actor *actor;
-	size_t tap_count;
+	int tap_count; /* negative: an errno */
+	size_t card_count;
 	struct given answers[ANSWERS_MAX];
 	size_t answered;
 };
@@ -63,12 +64,14 @@ static inline void on_answer(void *userdata, const struct wire_outcome *outcome)
 		memcpy(given->report, outcome->report, outcome->report_size);
 }
 
-static inline size_t give_taps(void *userdata, const struct vm_uuid *vm,
-			       char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity)
+static inline int give_taps(void *userdata, const struct vm_uuid *vm,
+			    char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity,
+			    size_t *ret_cards)
 {
 	const struct world *world = userdata;
 
-	for (size_t i = 0; i < world->tap_count; i++)
+	*ret_cards = world->card_count;
+	for (int i = 0; i < world->tap_count; i++)
 		(void)snprintf(ret_names[i], HYPERVISOR_TAP_SIZE, "vnet%u", (unsigned)i);
 	return world->tap_count;
 }
@@ -143,7 +146,8 @@ static inline void open_world(struct world *world, const char *vmi_script, const
 	*world = (struct world){
 		.folder = "/tmp/atom-actor-XXXXXX",
 		.rule = {.vm = "", .project = "", .actions = {(char **)all_actions, 4}},
-		.tap_count = 1};
+		.tap_count = 1,
+		.card_count = 1};
 	world->policy = (struct policy){{&world->rule, 1}};
 	if (!mkdtemp(world->folder))
 		abort();
