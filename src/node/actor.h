@@ -22,7 +22,7 @@ enum {
 	ACTOR_SNAPSHOTS_MAX = 1, /* of those: they last long */
 	ACTOR_WAITING_MAX = 64,
 	ACTOR_REPORT_SIZE_MAX = WIRE_MESSAGE_SIZE_MAX - 1024, /* room for the rest of it */
-	ACTOR_EVIDENCE_MIB_FREE = 1024,                       /* no snapshot is begun with less */
+	ACTOR_EVIDENCE_MIB_FREE = 1024,                       /* that a snapshot leaves free */
 };
 
 struct actor;
@@ -36,6 +36,9 @@ typedef void actor_answer(void *userdata, const struct wire_outcome *outcome);
 typedef int actor_taps(void *userdata, const struct vm_uuid *vm,
 		       char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity, size_t *ret_cards);
 
+/* Bytes of a VM's memory; 0: not known. As hypervisor_memory(). */
+typedef uint64_t actor_memory(void *userdata, const struct vm_uuid *vm);
+
 /* The texts are copied; policy and journal are borrowed until actor_free(). */
 struct actor_options {
 	const char *program;  /* atom-vmi, as program_find() takes it */
@@ -45,6 +48,7 @@ struct actor_options {
 	const struct policy *policy;
 	struct journal *journal;
 	actor_taps *taps;
+	actor_memory *memory;
 	actor_answer *answer;
 	void *userdata;
 };

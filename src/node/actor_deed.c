@@ -272,17 +272,21 @@ static bool prepare_snapshot(struct deed *deed, const struct actor_options *opti
 	const char *folder = options->evidence;
 	uint64_t bytes = 0;
 	int r = free_space(folder, &bytes);
-	unsigned long long mib = bytes >> 20;
+	unsigned long long mib = bytes >> 20,
+			   wanted = ACTOR_EVIDENCE_MIB_FREE +
+				    (options->memory(options->userdata, &deed->act.vm) >> 20);
 
 	choose_path(deed, folder);
 	if (r < 0)
 		deed_end_set(ret_end, WIRE_OUTCOME_FAILED, "%s: %s", folder, strerror(-r));
 	else if (access(deed->path, F_OK) == 0)
 		deed_end_set(ret_end, WIRE_OUTCOME_FAILED, "%s is there already", deed->path);
-	else if (mib < ACTOR_EVIDENCE_MIB_FREE)
-		deed_end_set(ret_end, WIRE_OUTCOME_FAILED,
-			     "only %llu MiB are free in %s: make it %d or more", mib, folder,
-			     ACTOR_EVIDENCE_MIB_FREE);
+	else if (mib < wanted)
+		deed_end_set(
+			ret_end, WIRE_OUTCOME_FAILED,
+			"only %llu MiB are free in %s: make it %llu or more, which is the VM's "
+			"memory and %d MiB",
+			mib, folder, wanted, ACTOR_EVIDENCE_MIB_FREE);
 	else if (deed->act.dry_run)
 		deed_end_set(ret_end, WIRE_OUTCOME_DONE,
 			     "VM %s's memory would be saved as %s; %llu MiB are free there",

@@ -536,7 +536,25 @@ static void test_actor_queue_is_short_and_one_per_vm(void)
 	check(close_world(&world));
 }
 
-TEST_MAIN(TEST(test_actor_ends_a_process), TEST(test_actor_end_of_a_process_by_exit_status),
+static void test_actor_snapshot_needs_room_for_the_whole_memory(void)
+{
+	struct wire_act act = make_act(12, WIRE_ACT_SNAPSHOT);
+	const struct given *given;
+	struct world world;
+
+	open_world(&world, "printf memory >\"$4\"", "");
+	world.memory = UINT64_C(1) << 60;
+	given = do_act(&world, &act);
+	check_int(given->status, WIRE_OUTCOME_FAILED);
+	check(strstr(given->reason, "make it 1099511628800 or more") != NULL);
+	world.memory = 1 << 20;
+	act.action = 13;
+	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
+	check(close_world(&world));
+}
+
+TEST_MAIN(TEST(test_actor_snapshot_needs_room_for_the_whole_memory),
+	  TEST(test_actor_ends_a_process), TEST(test_actor_end_of_a_process_by_exit_status),
 	  TEST(test_actor_program_that_is_not_there), TEST(test_actor_ends_what_lasts_too_long),
 	  TEST(test_actor_needs_the_identity_of_a_process), TEST(test_actor_policy_is_asked),
 	  TEST(test_actor_refuses_what_is_not_its_own),

@@ -96,6 +96,13 @@ static int on_taps(void *userdata, const struct vm_uuid *vm, char (*ret_names)[H
 	return hypervisor_taps(node->hypervisor, vm, ret_names, capacity, ret_cards);
 }
 
+static uint64_t on_memory(void *userdata, const struct vm_uuid *vm)
+{
+	struct node *node = userdata;
+
+	return hypervisor_memory(node->hypervisor, vm);
+}
+
 /* NULL when memory is out. */
 static struct actor *make_actor(struct node *node)
 {
@@ -107,6 +114,7 @@ static struct actor *make_actor(struct node *node)
 		.policy = &node->policy,
 		.journal = node->journal,
 		.taps = on_taps,
+		.memory = on_memory,
 		.answer = on_outcome,
 		.userdata = node,
 	};

@@ -40,6 +40,7 @@ struct world {
 	struct actor *actor;
 	int tap_count; /* negative: an errno */
 	size_t card_count;
+	uint64_t memory;
 	struct given answers[ANSWERS_MAX];
 	size_t answered;
 };
@@ -74,6 +75,13 @@ static inline int give_taps(void *userdata, const struct vm_uuid *vm,
 	for (int i = 0; i < world->tap_count; i++)
 		(void)snprintf(ret_names[i], HYPERVISOR_TAP_SIZE, "vnet%u", (unsigned)i);
 	return world->tap_count;
+}
+
+static inline uint64_t give_memory(void *userdata, const struct vm_uuid *vm)
+{
+	const struct world *world = userdata;
+
+	return world->memory;
 }
 
 static inline const char *path_of(const struct world *world, const char *name)
@@ -123,6 +131,7 @@ static inline void start_actor(struct world *world)
 					.evidence = world->evidence,
 					.policy = &world->policy,
 					.taps = give_taps,
+					.memory = give_memory,
 					.answer = on_answer,
 					.userdata = world};
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""atom-vmi pause and resume on a real QEMU without a guest: firmware that finds nothing to boot is VM enough."""
+"""atom-vmi pause, resume and snapshot on a real QEMU without a guest: firmware that finds nothing to boot is VM enough."""
 import json
 import os
 import shutil
@@ -110,6 +110,17 @@ def test_monitor_that_another_holds_is_a_failure(machine):
     assert status == FAILED and "one client" in said, said
 
 
+def test_snapshot_leaves_room_and_no_part_of_itself(machine):
+    path = os.path.join(machine.folder, "image")
+    words = [machine.program, "snapshot", machine.name, "--output", path]
+    refused = subprocess.run([*words, "--keep-free", str(1 << 60)], stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert refused.returncode == FAILED and "are to stay free" in refused.stderr, refused.stderr
+    assert os.listdir(machine.folder) == ["qmp"]
+    subprocess.run([*words, "--keep-free", "0"], stdout=subprocess.DEVNULL, timeout=30, check=True)
+    assert os.path.getsize(path) > 12 << 20  # there are holes
+    assert subprocess.run([*words, "--keep-free", "1G"], stderr=subprocess.DEVNULL, check=False).returncode == USAGE
+
+
 def test_bad_usage(machine):
     for words in (["--dump", "x"], [], ["--qmp", machine.socket, "--process", "1"]):
         done = subprocess.run([machine.program, "pause", *words], stderr=subprocess.DEVNULL, timeout=30, check=False)
@@ -125,4 +136,4 @@ if __name__ == "__main__":
     sys.exit(main([test_pause_and_resume, test_dry_run_changes_nothing,
                    test_vm_that_stands_for_another_reason_is_not_paused, test_pause_waits_until_the_vm_runs,
                    test_monitor_that_another_holds_is_a_failure,
-                   test_bad_usage], Machine))
+                   test_snapshot_leaves_room_and_no_part_of_itself, test_bad_usage], Machine))
