@@ -97,6 +97,14 @@ static void test_actor_contains_all_cards_or_says_so(void)
 	given = do_act(&world, &act);
 	check_int(given->status, WIRE_OUTCOME_FAILED);
 	check(strstr(given->reason, "cannot be told") != NULL);
+	world.tap_count = 1;
+	world.card_count = 1;
+	act.action = 8;
+	act.dry_run = true;
+	act.address = "10.0.0.5";
+	given = do_act(&world, &act);
+	check_int(given->status, WIRE_OUTCOME_DONE);
+	check(strstr(given->reason, "can take another") != NULL);
 	check(close_world(&world));
 }
 

@@ -460,19 +460,27 @@ static void take_nft_error(const struct program_result *result, char *ret_text)
 		(void)snprintf(ret_text, WIRE_NAME_MAX + 1, "%s", result->complaint);
 }
 
+static const char *what_stays_open(const struct deed *deed)
+{
+	if (deed->is_blind)
+		return "this node's journal knows nothing of that containment; if it was in force, "
+		       "it is over";
+	if (deed->has_later_cards)
+		return "cards were plugged in since the VM was started: any that are no taps are "
+		       "not contained";
+	if (deed->act.dry_run && *deed->act.address)
+		return "only that address of the VM would be contained: root in the guest can take "
+		       "another";
+	return "";
+}
+
 static void judge_rules(struct deed *deed, const struct program_result *result,
 			struct deed_end *ret_end)
 {
 	char text[WIRE_NAME_MAX + 1];
 
 	if (result->exit_status == 0) {
-		deed_end_set(ret_end, WIRE_OUTCOME_DONE, "%s",
-			     deed->is_blind ? "this node's journal knows nothing of that "
-					      "containment; if it was in force, it is over"
-			     : deed->has_later_cards
-				     ? "cards were plugged in since the VM was started: any that "
-				       "are no taps are not contained"
-				     : "");
+		deed_end_set(ret_end, WIRE_OUTCOME_DONE, "%s", what_stays_open(deed));
 		ret_end->report = deed->report;
 		ret_end->report_size = deed->report_size;
 		return;
