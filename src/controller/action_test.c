@@ -213,6 +213,35 @@ static void test_a_project_sees_its_own(void)
 	check(!scope_evidence(none, "school"));
 }
 
+static void test_all_is_of_a_project_or_it_is_not(void)
+{
+	cleanup(json_decref) json_t *mixed = evidence();
+	cleanup(json_decref) json_t *shop = evidence();
+	json_t *looks = json_object_get(shop, "introspection");
+	json_t *earlier = json_pack("[{s:s, s:s}]", "uuid", "u-b", "project", "bank");
+
+	check_string(scope_project(mixed), "");
+	check(!scope_is_whole(mixed, "shop") && !scope_is_whole(mixed, "bank"));
+	/* b is of the same group, and normal */
+	(void)json_object_set_new(json_array_get(json_object_get(shop, "columns"), 1), "abnormal",
+				  json_false());
+	check_string(scope_project(shop), "shop");
+	check(scope_is_whole(shop, "shop") && !scope_is_whole(shop, "bank"));
+	/* b was abnormal, and was looked into */
+	(void)json_array_append(looks, json_array_get(earlier, 0));
+	check_string(scope_project(shop), "");
+	check(!scope_is_whole(shop, "shop"));
+	(void)json_array_remove(looks, json_array_size(looks) - 1);
+	(void)json_object_set_new(shop, "earlier_introspection", earlier);
+	check_string(scope_project(shop), "");
+	(void)json_array_clear(json_object_get(shop, "columns"));
+	(void)json_object_del(shop, "introspection");
+	check_string(scope_project(shop), "bank");
+	(void)json_object_del(shop, "earlier_introspection");
+	check_string(scope_project(shop), "");
+	check(scope_is_whole(shop, ""));
+}
+
 static void test_a_project_reads_no_words_of_others(void)
 {
 	cleanup(json_decref) json_t *shop = evidence();
@@ -247,4 +276,5 @@ TEST_MAIN(TEST(test_arguments_are_checked),
 	  TEST(test_a_record_survives_writing_and_reading),
 	  TEST(test_a_record_that_makes_no_sense_is_none),
 	  TEST(test_a_second_look_tells_what_became_of_it), TEST(test_the_audit_is_a_chain),
-	  TEST(test_a_project_sees_its_own), TEST(test_a_project_reads_no_words_of_others))
+	  TEST(test_a_project_sees_its_own), TEST(test_all_is_of_a_project_or_it_is_not),
+	  TEST(test_a_project_reads_no_words_of_others))

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "controller/api_scope.h"
 #include "controller/controller.h"
 
 /* The alarm's own words and the receivers'; what is not here is told nobody. */
@@ -24,7 +25,8 @@ static const struct {
 	{"verified", "action"},   {"not done", "action"},
 };
 
-void announce_hear(void *userdata, int64_t alarm, const char *event, const char *text)
+void announce_hear(void *userdata, int64_t alarm, const char *event, const char *vm,
+		   const char *text)
 {
 	struct announcements *announcements = userdata;
 	struct announcement *announcement;
@@ -37,16 +39,16 @@ void announce_hear(void *userdata, int64_t alarm, const char *event, const char 
 		announcement = &announcements->list[announcements->count++];
 		announcement->alarm = alarm;
 		announcement->event = words[i].told;
+		(void)snprintf(announcement->vm, sizeof(announcement->vm), "%s", vm);
 		(void)utf8_print(announcement->text, sizeof(announcement->text), "%s", text);
 		return;
 	}
 }
 
-/* The VMs that the alarm names, each once, and the project that is all of theirs. */
+/* The VMs that the alarm names, each once. */
 struct named {
 	const char *vms[NOTIFY_VMS_MAX];
 	size_t count;
-	const char *project;
 };
 
 static bool is_named(const struct named *named, const char *vm)
@@ -64,17 +66,21 @@ static void name_vms(const struct alarm *alarm, struct named *named)
 
 	json_array_foreach(json_object_get(alarm->evidence, "columns"), i, column)
 	{
-		const char *vm = text_of(column, "vm"), *project = text_of(column, "project");
+		const char *vm = text_of(column, "vm");
 
-		if (!json_is_true(json_object_get(column, "abnormal")) || is_named(named, vm) ||
-		    named->count == NOTIFY_VMS_MAX)
-			continue;
-		if (named->count == 0)
-			named->project = project;
-		else if (strcmp(named->project, project) != 0)
-			named->project = "";
-		named->vms[named->count++] = vm;
+		if (json_is_true(json_object_get(column, "abnormal")) && !is_named(named, vm) &&
+		    named->count < NOTIFY_VMS_MAX)
+			named->vms[named->count++] = vm;
 	}
+}
+
+/* The project that all of the alert is of; `vm` is the one that its text speaks of. An action of
+ * another one's VM may be done because of the alarm. */
+static const char *project_of(const struct alarm *alarm, const char *vm)
+{
+	const char *project = scope_project(alarm->evidence);
+
+	return !*vm || scope_has_vm(alarm->evidence, vm, project) ? project : "";
 }
 
 static void tell_suspects(const json_t *look, FILE *stream)
@@ -115,11 +121,14 @@ static char *tell_details(const struct alarm *alarm, const char *text)
 	return fclose(stream) == 0 ? details : NULL;
 }
 
-static void offer(const struct alarm *alarm, const char *event, const char *text, outbox_take *take,
-		  void *taker)
+/* What happens while nothing has: an alarm is open. */
+static const struct announcement firing = {.event = "firing"};
+
+static void offer(const struct alarm *alarm, const struct announcement *announcement,
+		  outbox_take *take, void *taker)
 {
-	struct named named = {.project = ""};
-	cleanup(free) char *details = tell_details(alarm, text);
+	struct named named = {.count = 0};
+	cleanup(free) char *details = tell_details(alarm, announcement->text);
 	struct notify_alert alert = {
 		.alarm = alarm->id,
 		.group = alarm->group->name,
@@ -132,13 +141,13 @@ static void offer(const struct alarm *alarm, const char *event, const char *text
 		.summary = alarm->summary ? alarm->summary : "",
 		.details = details ? details : "",
 		.vms = named.vms,
-		.event = event,
+		.event = announcement->event,
+		.project = project_of(alarm, announcement->vm),
 		.external_url = "",
 	};
 
 	name_vms(alarm, &named);
 	alert.vm_count = named.count;
-	alert.project = named.project;
 	take(taker, &alert);
 }
 
@@ -157,8 +166,7 @@ void announce_tell(struct controller *controller)
 			groups_find_alarm(&controller->groups, announcement->alarm);
 
 		if (alarm)
-			offer(alarm, announcement->event, announcement->text, take_offer,
-			      controller->outbox);
+			offer(alarm, announcement, take_offer, controller->outbox);
 	}
 	announcements->count = 0;
 }
@@ -170,7 +178,7 @@ static void each_open(void *userdata, outbox_take *take, void *taker)
 
 	map_foreach (controller->groups.by_name, i, group)
 		if (group->alarm)
-			offer(group->alarm, "firing", "", take, taker);
+			offer(group->alarm, &firing, take, taker);
 }
 
 void announce_follow(struct controller *controller)

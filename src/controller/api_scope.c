@@ -97,15 +97,42 @@ bool scope_evidence(json_t *evidence, const char *project)
 	return scope_is_visible(evidence, project);
 }
 
-bool scope_is_whole(const json_t *evidence, const char *project)
+/* Columns of the group that are not abnormal are not named by the alarm; looks have no such mark.
+ */
+static bool is_named(const json_t *entry)
 {
-	const json_t *column;
+	return !json_is_false(json_object_get(entry, "abnormal"));
+}
+
+/* `found` is the project of the lists before, NULL: there was no entry. */
+static const char *project_of_list(const json_t *list, const char *found)
+{
+	const json_t *entry;
 	size_t i;
 
-	json_array_foreach(json_object_get(evidence, "columns"), i,
-			   column) if (json_is_true(json_object_get(column, "abnormal")) &&
-				       *project && !is_of(column, project)) return false;
-	return true;
+	json_array_foreach(list, i, entry)
+	{
+		if (!is_named(entry))
+			continue;
+		if (found && !is_of(entry, found))
+			return "";
+		found = text_of(entry, "project");
+	}
+	return found;
+}
+
+const char *scope_project(const json_t *evidence)
+{
+	const char *found = NULL;
+
+	for (size_t i = 0; i < VM_LIST_COUNT && (!found || *found); i++)
+		found = project_of_list(json_object_get(evidence, lists[i]), found);
+	return found ? found : "";
+}
+
+bool scope_is_whole(const json_t *evidence, const char *project)
+{
+	return !*project || strcmp(scope_project(evidence), project) == 0;
 }
 
 bool scope_has_vm(const json_t *evidence, const char *uuid, const char *project)

@@ -12,7 +12,10 @@
 bool scope_evidence(json_t *evidence, const char *project);
 /* Whether anything of it is left then. */
 bool scope_is_visible(const json_t *evidence, const char *project);
-/* Whether every VM that the alarm names is of the project. */
+/* The project that all is of: every VM that the alarm names, and every look that was ever taken for
+ * it. "": none, or several. Borrowed from the evidence. */
+const char *scope_project(const json_t *evidence);
+/* Whether all is of that project. */
 bool scope_is_whole(const json_t *evidence, const char *project);
 /* Whether an action, a look, a column is for the project to see. */
 bool scope_has_entry(const json_t *entry, const char *project);

@@ -202,7 +202,7 @@ void history_event(struct history *history, int64_t alarm, int64_t time_usec, co
 						  .vm = strdup(vm),
 						  .text = strdup(text)};
 	if (history->listener)
-		history->listener(history->listener_userdata, alarm, event, text);
+		history->listener(history->listener_userdata, alarm, event, vm, text);
 }
 
 void history_listen(struct history *history, history_listener *listener, void *userdata)

@@ -31,7 +31,8 @@ void history_event(struct history *history, int64_t alarm, int64_t time_usec, co
 		   const char *vm, const char *text);
 
 /* Is told of each event before it is written. One. */
-typedef void history_listener(void *userdata, int64_t alarm, const char *event, const char *text);
+typedef void history_listener(void *userdata, int64_t alarm, const char *event, const char *vm,
+			      const char *text);
 void history_listen(struct history *history, history_listener *listener, void *userdata);
 
 /* One transaction. A failure is logged once, until it works again. */

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which VM is meant, and who may know of it: VMs that moved, UUIDs that several have, names that look like one, and what is told to a
 project of alarms that others are in too. Nodes of a few lines (peer.py) against the real atomd."""
+import json
 import sys
 
 from acts import LOOK, ended, order, refused
 from harness import main, wait_for
 from introspect_test import looks
 from liar_test import flood_of
+from notify_test import Receiver
 from peer import ACT, INTROSPECT, Node, fixed
 from project_test import get, post
 from project_test import start as start_shared
@@ -199,9 +201,33 @@ def test_what_is_kept_for_a_restart_is_not_shown(world):
         assert shown["state"] == "normal" and not {"accepted_usec", "accepted_late", "earlier_level"} & set(shown), shown
 
 
+def test_a_projects_receiver_hears_of_its_own_alone(world):
+    """An order about a VM of the bank's that cites an alarm of the shop's."""
+    shop, every = Receiver(), Receiver()
+    world.start_atomd(extra=f"""introspect: {{sample: 100ms}}
+notify:
+- {{name: shop, kind: webhook, url: '{shop.url}', project: shop}}
+- {{name: every, kind: webhook, url: '{every.url}'}}
+""")
+    node = Node(world, "host-a", {"shopvm": "shop", "bankvm": "bank"}, flood_of("shopvm"))
+    node.findings(fixed(node.receive(INTROSPECT, 40), 1), LOOK)
+    wait_for(lambda: looks(world)[0]["state"] == "done", 20, "the look")
+    for vm in ("bankvm", "shopvm"):
+        number = order(world, "pause", vm, alarm=1)
+        node.outcome(fixed(node.receive(ACT), 1))
+        ended(world, number)
+    wait_for(lambda: [event for _, event in every.events()].count("action") == 4, 20, "two were ordered and done")
+    wait_for(lambda: [event for _, event in shop.events()].count("action") == 2, 20, "one is the shop's")
+    assert {"opened", "suspect"} <= {event for _, event in shop.events()}, shop.events()
+    assert "bankvm" in json.dumps(every.accepted) and "bankvm" not in json.dumps(shop.accepted), shop.accepted
+    shop.close()
+    every.close()
+
+
 if __name__ == "__main__":
     sys.exit(main([test_a_vm_that_moved_is_looked_into_and_acted_on, test_a_vm_that_moves_before_its_host_is_missed,
                    test_two_nodes_that_claim_a_vm, test_a_name_that_is_the_uuid_of_another_vm, test_an_action_stays_its_projects,
                    test_a_verdict_of_others_is_no_more_than_that,
                    test_what_is_not_yours_is_not_there, test_a_limit_counts_what_is_seen,
-                   test_events_that_name_no_vm_are_told_without_their_text, test_what_is_kept_for_a_restart_is_not_shown]))
+                   test_events_that_name_no_vm_are_told_without_their_text, test_what_is_kept_for_a_restart_is_not_shown,
+                   test_a_projects_receiver_hears_of_its_own_alone]))
