@@ -32,7 +32,7 @@ struct actor {
 	uv_loop_t *loop;
 	struct actor_options options;
 	char *program, *uri, *nft, *evidence;
-	struct job *running[ACTOR_RUNNING_MAX];
+	struct job *running[2 * ACTOR_RUNNING_MAX];
 	struct job *waiting[ACTOR_WAITING_MAX + 1]; /* the oldest first; one is an expiry's place */
 	size_t running_count, waiting_count;
 	uv_timer_t *timer; /* of deadlines and expiries; outlives the actor until its close callback
@@ -219,21 +219,23 @@ static bool must_wait_for(const struct job *job, const struct job *earlier)
 	return !is_snapshot(earlier) || (kind != WIRE_ACT_PAUSE && kind != WIRE_ACT_RESUME);
 }
 
-/* One place is never a snapshot's, whatever VM it is of. */
+/* What is done at taps is over in a moment, and has places of its own; of the others one is never a
+ * snapshot's, whatever VM it is of. */
 static bool may_start(const struct actor *actor, size_t position)
 {
 	const struct job *job = actor->waiting[position];
-	size_t snapshots = 0;
+	size_t snapshots = 0, alike = 0;
 
 	for (size_t i = 0; i < actor->running_count; i++) {
 		snapshots += is_snapshot(actor->running[i]);
+		alike += is_of_net(actor->running[i]) == is_of_net(job);
 		if (must_wait_for(job, actor->running[i]))
 			return false;
 	}
 	for (size_t i = 0; i < position; i++)
 		if (must_wait_for(job, actor->waiting[i]))
 			return false;
-	return !is_snapshot(job) || snapshots < ACTOR_SNAPSHOTS_MAX;
+	return alike < ACTOR_RUNNING_MAX && (!is_snapshot(job) || snapshots < ACTOR_SNAPSHOTS_MAX);
 }
 
 static struct job *take_waiting(struct actor *actor, size_t position)
@@ -250,7 +252,7 @@ static struct job *take_waiting(struct actor *actor, size_t position)
 static struct job *take_next(struct actor *actor)
 {
 	for (size_t i = 0; i < actor->waiting_count; i++)
-		if (actor->running_count < ACTOR_RUNNING_MAX && may_start(actor, i))
+		if (may_start(actor, i))
 			return take_waiting(actor, i);
 	return NULL;
 }

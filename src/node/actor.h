@@ -18,8 +18,8 @@
 #include "wire/wire.h"
 
 enum {
-	ACTOR_RUNNING_MAX = 2,
-	ACTOR_SNAPSHOTS_MAX = 1, /* of those: they last long */
+	ACTOR_RUNNING_MAX = 2,   /* of atom-vmi, and as many of nft */
+	ACTOR_SNAPSHOTS_MAX = 1, /* of atom-vmi's: they last long */
 	ACTOR_WAITING_MAX = 64,
 	ACTOR_REPORT_SIZE_MAX = WIRE_MESSAGE_SIZE_MAX - 1024, /* room for the rest of it */
 	ACTOR_EVIDENCE_MIB_FREE = 1024,                       /* that a snapshot leaves free */

@@ -484,17 +484,20 @@ static void test_actor_contains_beside_what_has_the_vm(void)
 	open_world(&world, "while ! test -e go; do sleep 0.02; done",
 		   "cat >/dev/null; mkdir net || echo two >>ran; sleep 0.2; rmdir net");
 	order(&world, &act);
+	act.action = 4;
+	act.vm.bytes[0]++;
+	order(&world, &act);
 	act = make_act(2, WIRE_ACT_CONTAIN);
 	order(&world, &act);
 	act = make_act(3, WIRE_ACT_RELEASE);
 	act.undoes = 2;
-	check_int(do_act(&world, &act)->action, 2);
+	check_int(do_act(&world, &act)->action, 2); /* with the two places taken */
 	wait_for(&world, 2);
 	check_int(world.answers[1].action, 3);
 	check_int(world.answers[1].status, WIRE_OUTCOME_DONE);
 	check_string(read_text(&world, "ran"), "");
 	write_file(&world, "go", "");
-	wait_for(&world, 3);
+	wait_for(&world, 4);
 	check(close_world(&world));
 }
 

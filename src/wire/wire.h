@@ -142,7 +142,7 @@ struct wire_act {
 	struct vm_uuid vm;
 	enum wire_act_kind kind;
 	bool dry_run;         /* says what would be done, and changes nothing */
-	int64_t timeout_usec; /* > 0, at most WIRE_ACT_TIMEOUT_USEC_MAX */
+	int64_t timeout_usec; /* from its arrival; > 0, at most WIRE_ACT_TIMEOUT_USEC_MAX */
 	char *who;            /* for the node's journal: "operator anna", "rule stop-floods" */
 	/* WIRE_ACT_END_PROCESS: the process as a look gave it */
 	uint32_t pid;        /* 1 .. INT32_MAX */
@@ -161,7 +161,7 @@ enum wire_outcome_status {
 	WIRE_OUTCOME_REFUSED, /* nothing is done: the node's policy, another process by now ... */
 	WIRE_OUTCOME_FAILED,  /* it could not be done; the reason says what may have happened */
 	WIRE_OUTCOME_PENDING, /* SIGKILL is pending; the process sleeps where nothing wakes it */
-	WIRE_OUTCOME_UNKNOWN  /* the node was ended in the middle of it */
+	WIRE_OUTCOME_UNKNOWN  /* the node was ended in the middle of it, or has lost its record */
 };
 
 /* Node -> controller. */
