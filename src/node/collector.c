@@ -62,6 +62,7 @@ static void on_tick(void *userdata, const struct hypervisor_snapshot *snapshot)
 	if (node->ending)
 		return;
 	report_problem(node);
+	upkeep_check(node->upkeep);
 	if (fleet_take(node->fleet, snapshot) < 0) {
 		log_error("out of memory: a tick is lost");
 		return;

@@ -111,16 +111,18 @@ static int check_numbers(const struct containment *containment, struct error *er
 
 /* Printing */
 
+/* timeout_usec 0: nobody is in it. */
 static void print_set(FILE *stream, const char *name, const struct words *words,
 		      const struct address *peer, int64_t timeout_usec)
 {
 	int64_t msec = (timeout_usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
 
+	(void)fprintf(stream, "\tset %s {\n\t\ttype %s\n\t\tflags timeout\n", name, words->type);
 	/* nft takes no milliseconds of more than eight digits */
-	(void)fprintf(stream,
-		      "\tset %s {\n\t\ttype %s\n\t\tflags timeout\n"
-		      "\t\telements = { %s timeout %" PRId64 "s%" PRId64 "ms }\n\t}\n",
-		      name, words->type, peer->text, msec / 1000, msec % 1000);
+	if (msec > 0)
+		(void)fprintf(stream, "\t\telements = { %s timeout %" PRId64 "s%" PRId64 "ms }\n",
+			      peer->text, msec / 1000, msec % 1000);
+	(void)fputs("\t}\n", stream);
 }
 
 /* One chain for both directions and all taps, so that they share one limit. */
@@ -214,6 +216,10 @@ static void print_script(FILE *stream, const struct containment *containment,
 		closing_usec = CONTAINMENT_CLOSING_USEC;
 	hearing_usec =
 		closing_usec < CONTAINMENT_HEARING_USEC ? closing_usec : CONTAINMENT_HEARING_USEC;
+	if (containment->is_renewal) {
+		hearing_usec = 0;
+		closing_usec = containment->rate > 0 ? 0 : closing_usec;
+	}
 	(void)fprintf(stream,
 		      "table netdev atom-%" PRIu64 "\ndelete table netdev atom-%" PRIu64
 		      "\ntable netdev atom-%" PRIu64 " {\n",

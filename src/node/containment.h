@@ -16,6 +16,7 @@
  * resets. After that nothing passes where the rate is 0 but CONTAINMENT_FEW packets a second that
  * have no payload: resets and IPv6's neighbour discovery.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,8 @@ struct containment {
 	const char *address; /* the VM's own, of the same family; "": any */
 	uint32_t rate;       /* new connections, and other packets, per second let through; as many
 				may come at once. 0: none. At most CONTAINMENT_RATE_MAX */
+	bool is_renewal; /* of one that was in force: with a rate nothing is closed any more, and
+			    the peer is not heard anew */
 	int64_t expiry_usec; /* 1 ms to CONTAINMENT_EXPIRY_USEC_MAX; parts of a ms count whole */
 };
 

@@ -91,6 +91,24 @@ static void test_containment_rate_closes_for_three_seconds(void)
 	check(!strstr(brief, "timeout 3s"));
 }
 
+static void test_containment_renewal_closes_and_hears_nothing_anew(void)
+{
+	static const char nobody[] = "type ipv4_addr\n\t\tflags timeout\n\t}\n";
+	struct containment containment = example();
+	cleanup(free) char *script = NULL, *limited = NULL;
+	const char *closing;
+
+	containment.is_renewal = true;
+	check_int(containment_script(&containment, &script, NULL), 0);
+	check(strstr(strstr(script, "set closing"), "timeout 600s0ms"));
+	check(strncmp(strstr(script, "set hearing {\n\t\t") + 16, nobody, strlen(nobody)) == 0);
+	containment.rate = 20;
+	check_int(containment_script(&containment, &limited, NULL), 0);
+	closing = strstr(limited, "set closing {\n\t\t") + 16;
+	check(strncmp(closing, nobody, strlen(nobody)) == 0);
+	check(strstr(limited, "timeout 600s0ms"));
+}
+
 static void test_containment_ipv6_and_any_address(void)
 {
 	struct containment containment = example();
@@ -212,6 +230,7 @@ static void test_containment_release(void)
 
 TEST_MAIN(TEST(test_containment_that_lets_nothing_through),
 	  TEST(test_containment_rate_closes_for_three_seconds),
+	  TEST(test_containment_renewal_closes_and_hears_nothing_anew),
 	  TEST(test_containment_ipv6_and_any_address),
 	  TEST(test_containment_mapped_address_is_ipv4), TEST(test_containment_bad_addresses),
 	  TEST(test_containment_bad_taps), TEST(test_containment_numbers_out_of_range),

@@ -469,6 +469,23 @@ enum journal_containment_state journal_find_containment(const struct journal *jo
 	return known->is_over ? JOURNAL_CONTAINMENT_OVER : JOURNAL_CONTAINMENT_IN_FORCE;
 }
 
+const struct journal_containment *journal_containment_at(const struct journal *journal,
+							 size_t place)
+{
+	return &journal->containments[place];
+}
+
+int journal_read_flow(const struct journal *journal, uint64_t action, struct journal_flow *ret_flow)
+{
+	const struct known *known = find_known(journal, action);
+	cleanup(json_decref) json_t *record = NULL;
+
+	if (!known || known->event != JOURNAL_ENDED || !known->has_line)
+		return -ENOENT;
+	record = read_record(journal, known);
+	return record ? record_read_flow(record, ret_flow) : -EIO;
+}
+
 /* Life */
 
 /* So that the file's name is on the disk as well. */

@@ -15,7 +15,8 @@ enum {
 	JOURNAL_ACTIONS_MAX = 4096,          /* remembered: the newest */
 	JOURNAL_CONTAINMENTS_MAX = 256,      /* in force at once */
 	JOURNAL_REPORT_SIZE_MAX = 512 << 10, /* a larger one is not kept */
-	JOURNAL_SIZE_MAX = 256 << 20,        /* of the file; then nothing more is begun */
+	JOURNAL_ADDRESS_SIZE = 64,
+	JOURNAL_SIZE_MAX = 256 << 20, /* of the file; then nothing more is begun */
 };
 
 struct journal;
@@ -88,3 +89,16 @@ enum journal_containment_state {
 };
 enum journal_containment_state journal_find_containment(const struct journal *journal,
 							uint64_t action, const struct vm_uuid *vm);
+
+/* By its place, below journal_containment_count(). Borrowed as above. */
+const struct journal_containment *journal_containment_at(const struct journal *journal,
+							 size_t place);
+
+/* What a containment holds against. */
+struct journal_flow {
+	char peer[JOURNAL_ADDRESS_SIZE], address[JOURNAL_ADDRESS_SIZE]; /* address "": any */
+	uint32_t rate;
+};
+/* Of a contain action that is recorded as done. -ENOENT: it is not (yet); -EIO, -EBADMSG. */
+int journal_read_flow(const struct journal *journal, uint64_t action,
+		      struct journal_flow *ret_flow);

@@ -2,6 +2,7 @@
 #include "node/journal_record.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,5 +253,34 @@ int record_read_outcome(const json_t *record, struct wire_outcome *ret_outcome)
 		outcome.report_size = outcome.report ? json_string_length(report) / 2 : 0;
 	}
 	*ret_outcome = outcome;
+	return 0;
+}
+
+static int read_address(const json_t *arguments, const char *name, char text[JOURNAL_ADDRESS_SIZE])
+{
+	const char *found = json_string_value(json_object_get(arguments, name));
+
+	return found && snprintf(text, JOURNAL_ADDRESS_SIZE, "%s", found) < JOURNAL_ADDRESS_SIZE
+		       ? 0
+		       : -EBADMSG;
+}
+
+int record_read_flow(const json_t *record, struct journal_flow *ret_flow)
+{
+	const json_t *arguments = json_object_get(record, "arguments");
+	const char *kind = json_string_value(json_object_get(record, "kind"));
+	enum wire_outcome_status status;
+	struct journal_flow flow;
+	uint64_t rate;
+
+	if (!kind || strcmp(kind, wire_act_kind_name(WIRE_ACT_CONTAIN)) != 0 ||
+	    read_status(record, &status) < 0 || status != WIRE_OUTCOME_DONE)
+		return -ENOENT;
+	if (read_address(arguments, "peer", flow.peer) < 0 ||
+	    read_address(arguments, "address", flow.address) < 0 ||
+	    read_whole(arguments, "rate", &rate) < 0 || rate > UINT32_MAX)
+		return -EBADMSG;
+	flow.rate = (uint32_t)rate;
+	*ret_flow = flow;
 	return 0;
 }

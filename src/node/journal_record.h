@@ -42,5 +42,8 @@ int record_read(const json_t *record, struct record_summary *ret_summary);
 /* -EBADMSG, -ENOMEM. The reason and the report are owned by the caller. */
 int record_read_outcome(const json_t *record, struct wire_outcome *ret_outcome);
 
+/* Of a contain that is done; -ENOENT: of anything else. -EBADMSG. */
+int record_read_flow(const json_t *record, struct journal_flow *ret_flow);
+
 /* The record of the interruption of what `begun` begins. Returns owned, NULL when memory is out. */
 json_t *record_make_interrupted(const json_t *begun, int64_t time_usec);

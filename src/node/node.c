@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "node/evidence.h"
 
@@ -122,6 +123,18 @@ static struct actor *make_actor(struct node *node)
 	return actor_new(&node->loop, &options);
 }
 
+/* NULL when memory is out. */
+static struct upkeep *make_upkeep(struct node *node)
+{
+	const struct upkeep_options options = {.nft = node->settings.action_nft,
+					       .journal = node->journal,
+					       .interval_usec = USEC_PER_SEC,
+					       .taps = on_taps,
+					       .userdata = node};
+
+	return upkeep_new(&node->loop, &options);
+}
+
 int node_start(struct node *node, struct error *err)
 {
 	int r = choose_name(node, err);
@@ -135,7 +148,8 @@ int node_start(struct node *node, struct error *err)
 	node->introspector = make_introspector(node);
 	node->journal = journal_new(node->settings.action_journal);
 	node->actor = node->journal ? make_actor(node) : NULL;
-	if (!node->fleet || !node->introspector || !node->actor)
+	node->upkeep = node->journal ? make_upkeep(node) : NULL;
+	if (!node->fleet || !node->introspector || !node->actor || !node->upkeep)
 		return error_set(err, -ENOMEM, "out of memory");
 	start_signals(node);
 	r = collector_start(node, err);
@@ -157,6 +171,7 @@ void node_stop(struct node *node, int exit_code)
 	link_stop(node);
 	node->introspector = introspector_free(node->introspector);
 	node->actor = actor_free(node->actor);
+	node->upkeep = upkeep_free(node->upkeep);
 	collector_stop(node);
 	for (size_t i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&node->signals[i], NULL);

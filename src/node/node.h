@@ -17,6 +17,7 @@
 #include "node/introspector.h"
 #include "node/policy.h"
 #include "node/settings.h"
+#include "node/upkeep.h"
 
 struct node {
 	struct settings settings;
@@ -27,6 +28,7 @@ struct node {
 	struct introspector *introspector;
 	struct journal *journal;
 	struct actor *actor;
+	struct upkeep *upkeep;
 
 	/* link.c */
 	struct bus_client *client; /* NULL: refused, waiting for `retry` */
