@@ -454,6 +454,7 @@ static void test_actor_snapshots_take_one_place(void)
 		act.vm.bytes[0] = (uint8_t)action;
 		order(&world, &act);
 	}
+	wait_for_text(&world, "ran", "snapshot\n");
 	/* of a VM that is being saved, and of one whose turn has not come */
 	act = make_act(4, WIRE_ACT_CONTAIN);
 	act.vm.bytes[0] = 1;
@@ -468,7 +469,7 @@ static void test_actor_snapshots_take_one_place(void)
 	act.vm.bytes[0] = 1;
 	act.undoes = 4;
 	check_int(do_act(&world, &act)->status, WIRE_OUTCOME_DONE);
-	wait_for_text(&world, "ran", "snapshot\nnft\npause\nresume\nnft\n");
+	check_string(read_text(&world, "ran"), "snapshot\nnft\npause\nresume\nnft\n");
 	write_file(&world, "go", "");
 	wait_for(&world, 7);
 	check_int(world.answered, 7);

@@ -402,12 +402,16 @@ size_t journal_containment_count(const struct journal *journal)
 	return journal->containment_count;
 }
 
+int64_t journal_containment_left_usec(const struct journal_containment *containment)
+{
+	return containment->until_boot_usec > 0 ? containment->until_boot_usec - clock_boot_usec()
+						: containment->until_usec - clock_wall_usec();
+}
+
 static int64_t wait_usec(const struct journal_containment *containment)
 {
-	int64_t delay_usec = containment->not_before_usec - clock_mono_usec(),
-		time_usec = containment->until_boot_usec > 0
-				    ? containment->until_boot_usec - clock_boot_usec()
-				    : containment->until_usec - clock_wall_usec();
+	int64_t delay_usec = containment->not_before_usec - clock_mono_usec();
+	int64_t time_usec = journal_containment_left_usec(containment);
 
 	return containment->delay_usec > 0 && delay_usec > time_usec ? delay_usec : time_usec;
 }

@@ -74,6 +74,8 @@ struct journal_containment {
 	int64_t not_before_usec;      /* monotonic: put off */
 };
 size_t journal_containment_count(const struct journal *journal);
+/* Until its expiry; negative when that is past. */
+int64_t journal_containment_left_usec(const struct journal_containment *containment);
 /* The one that is to be released first, and how long that is until then (may be negative); NULL:
  * none. Borrowed until the next call of journal_append(). */
 const struct journal_containment *journal_first_containment(const struct journal *journal,

@@ -89,12 +89,24 @@ static void on_outcome(void *userdata, const struct wire_outcome *outcome)
 	link_send_outcome(userdata, outcome);
 }
 
-static int on_taps(void *userdata, const struct vm_uuid *vm, char (*ret_names)[HYPERVISOR_TAP_SIZE],
-		   size_t capacity, size_t *ret_cards)
+static int find_taps(void *userdata, const struct vm_uuid *vm,
+		     char (*ret_names)[HYPERVISOR_TAP_SIZE], size_t capacity, size_t *ret_cards)
 {
 	struct node *node = userdata;
 
 	return hypervisor_taps(node->hypervisor, vm, ret_names, capacity, ret_cards);
+}
+
+/* For the actor, whose rules are to stay where it has put them. */
+static int on_taps(void *userdata, const struct vm_uuid *vm, char (*ret_names)[HYPERVISOR_TAP_SIZE],
+		   size_t capacity, size_t *ret_cards)
+{
+	struct node *node = userdata;
+	int r = find_taps(node, vm, ret_names, capacity, ret_cards);
+
+	if (r > 0)
+		upkeep_note(node->upkeep, vm, ret_names, (size_t)r);
+	return r;
 }
 
 static uint64_t on_memory(void *userdata, const struct vm_uuid *vm)
@@ -129,7 +141,7 @@ static struct upkeep *make_upkeep(struct node *node)
 	const struct upkeep_options options = {.nft = node->settings.action_nft,
 					       .journal = node->journal,
 					       .interval_usec = USEC_PER_SEC,
-					       .taps = on_taps,
+					       .taps = find_taps,
 					       .userdata = node};
 
 	return upkeep_new(&node->loop, &options);

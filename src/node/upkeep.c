@@ -18,6 +18,8 @@
 #define RETRY_USEC (30 * USEC_PER_SEC)
 #define TIMEOUT_USEC (30 * USEC_PER_SEC)
 
+enum { NOTES_MAX = 64 };
+
 /* The taps of a VM: a name alone may be another device's by now. */
 struct places {
 	char names[CONTAINMENT_TAPS_MAX][HYPERVISOR_TAP_SIZE];
@@ -37,12 +39,20 @@ struct entry {
 	int64_t not_before_usec; /* monotonic */
 };
 
+/* What an action was told since the last look. */
+struct note {
+	struct vm_uuid vm;
+	struct places places;
+};
+
 struct upkeep {
 	uv_loop_t *loop;
 	struct upkeep_options options;
 	char *nft;
 	struct entry entries[JOURNAL_CONTAINMENTS_MAX];
 	size_t count;
+	struct note notes[NOTES_MAX]; /* the oldest of each VM */
+	size_t note_count;
 	int64_t next_usec; /* monotonic */
 	struct program_run *run;
 	/* of what runs */
@@ -58,7 +68,46 @@ static struct entry *find_entry(struct upkeep *upkeep, uint64_t action)
 	return NULL;
 }
 
+static struct note *find_note(struct upkeep *upkeep, const struct vm_uuid *vm)
+{
+	for (size_t i = 0; i < upkeep->note_count; i++)
+		if (vm_uuid_equal(&upkeep->notes[i].vm, vm))
+			return &upkeep->notes[i];
+	return NULL;
+}
+
+static void number_places(struct places *places)
+{
+	for (size_t i = 0; i < places->count; i++)
+		places->numbers[i] = if_nametoindex(places->names[i]);
+}
+
+void upkeep_note(struct upkeep *upkeep, const struct vm_uuid *vm,
+		 char (*names)[HYPERVISOR_TAP_SIZE], size_t count)
+{
+	struct note *note;
+
+	if (find_note(upkeep, vm) || upkeep->note_count == NOTES_MAX ||
+	    count > CONTAINMENT_TAPS_MAX)
+		return;
+	note = &upkeep->notes[upkeep->note_count++];
+	*note = (struct note){.vm = *vm, .places.count = count};
+	memcpy(note->places.names, names, count * sizeof(names[0]));
+	number_places(&note->places);
+}
+
 /* What the journal has */
+
+static struct entry *add_entry(struct upkeep *upkeep, const struct vm_uuid *vm, bool is_old)
+{
+	struct entry *entry = &upkeep->entries[upkeep->count++];
+	const struct note *note = find_note(upkeep, vm);
+
+	*entry = (struct entry){.is_old = is_old, .has_places = note != NULL};
+	if (note)
+		entry->places = note->places;
+	return entry;
+}
 
 static void take_containments(struct upkeep *upkeep, bool is_old)
 {
@@ -71,10 +120,8 @@ static void take_containments(struct upkeep *upkeep, bool is_old)
 			journal_containment_at(upkeep->options.journal, i);
 		struct entry *entry = find_entry(upkeep, containment->action);
 
-		if (!entry && upkeep->count < JOURNAL_CONTAINMENTS_MAX) {
-			entry = &upkeep->entries[upkeep->count++];
-			*entry = (struct entry){.is_old = is_old};
-		}
+		if (!entry && upkeep->count < JOURNAL_CONTAINMENTS_MAX)
+			entry = add_entry(upkeep, &containment->vm, is_old);
 		if (entry) {
 			entry->containment = *containment;
 			entry->is_over = false;
@@ -96,7 +143,7 @@ static void forget_what_is_over(struct upkeep *upkeep)
 
 static int64_t left_usec(const struct entry *entry)
 {
-	return entry->containment.until_usec - clock_wall_usec();
+	return journal_containment_left_usec(&entry->containment);
 }
 
 /* Making tables */
@@ -233,8 +280,7 @@ static bool look(const struct upkeep *upkeep, const struct entry *entry, struct 
 	if (r < 0)
 		return r == -ENOENT;
 	ret_places->count = (size_t)r;
-	for (size_t i = 0; i < ret_places->count; i++)
-		ret_places->numbers[i] = if_nametoindex(ret_places->names[i]);
+	number_places(ret_places);
 	return true;
 }
 
@@ -274,7 +320,7 @@ static bool is_settled(struct upkeep *upkeep, struct entry *entry, struct places
 	if (left_usec(entry) < USEC_PER_SEC || !look(upkeep, entry, ret_wanted))
 		return true;
 	if (!entry->has_places && !entry->is_old) {
-		/* its action has just found them */
+		/* its action has found them, and too many others have been told of theirs */
 		entry->has_places = true;
 		entry->places = *ret_wanted;
 	}
@@ -290,6 +336,7 @@ void upkeep_check(struct upkeep *upkeep)
 		return;
 	upkeep->next_usec = now_usec + upkeep->options.interval_usec;
 	take_containments(upkeep, false);
+	upkeep->note_count = 0;
 	forget_what_is_over(upkeep);
 	for (size_t i = 0; i < upkeep->count && !upkeep->run; i++)
 		if (!is_settled(upkeep, &upkeep->entries[i], &wanted))

@@ -28,5 +28,9 @@ struct upkeep *upkeep_new(uv_loop_t *loop, const struct upkeep_options *options)
 /* The loop must run on until a run of nft has ended, a second at most. */
 struct upkeep *upkeep_free(struct upkeep *upkeep);
 
+/* These taps were given to an action for that VM, which makes a table there perhaps. */
+void upkeep_note(struct upkeep *upkeep, const struct vm_uuid *vm,
+		 char (*names)[HYPERVISOR_TAP_SIZE], size_t count);
+
 /* To be called when the hypervisor has looked for its VMs. */
 void upkeep_check(struct upkeep *upkeep);

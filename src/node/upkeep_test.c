@@ -137,7 +137,9 @@ static void record(struct world *world, const struct wire_act *act, enum journal
 static void contain(struct world *world, enum wire_outcome_status status)
 {
 	struct wire_act act = make_act(7, WIRE_ACT_CONTAIN);
+	char names[1][HYPERVISOR_TAP_SIZE] = {"vnet0"};
 
+	upkeep_note(world->upkeep, &act.vm, names, 1);
 	record(world, &act, JOURNAL_BEGUN, WIRE_OUTCOME_DONE);
 	record(world, &act, JOURNAL_ENDED, status);
 }
@@ -193,6 +195,18 @@ static void test_upkeep_deletes_the_table_while_the_vm_is_gone(void)
 	check(close_world(&world));
 }
 
+/* Before anybody has looked. */
+static void test_upkeep_vm_that_ends_at_once(void)
+{
+	struct world world;
+
+	open_world(&world);
+	contain(&world, WIRE_OUTCOME_DONE);
+	world.tap_count = -ENOENT;
+	check_string(look(&world), "table netdev atom-7\ndelete table netdev atom-7\n");
+	check(close_world(&world));
+}
+
 static void test_upkeep_makes_it_again_after_a_restart_of_the_node(void)
 {
 	struct world world;
@@ -241,6 +255,7 @@ static void test_upkeep_deletes_what_it_made_of_one_that_is_over(void)
 
 TEST_MAIN(TEST(test_upkeep_follows_a_vm_to_other_taps),
 	  TEST(test_upkeep_deletes_the_table_while_the_vm_is_gone),
+	  TEST(test_upkeep_vm_that_ends_at_once),
 	  TEST(test_upkeep_makes_it_again_after_a_restart_of_the_node),
 	  TEST(test_upkeep_leaves_alone_what_was_not_done),
 	  TEST(test_upkeep_deletes_what_it_made_of_one_that_is_over))

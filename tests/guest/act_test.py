@@ -158,8 +158,27 @@ def test_a_project_acts_on_its_own(world):
     assert world.request("GET", "/api/v1/vms", token=world.token("theirs"))[1] == {"vms": []}
 
 
+def test_a_containment_follows_a_vm_that_is_started_again(world):
+    start(world)
+    done = order(world, kind="contain", vm="vm2", peer=HOST, expiry_seconds=300)
+    assert done["state"] == "done" and len(tables()) == 1, done
+    virsh = ["virsh", "-c", bed("uri")]
+    # bed would give it another UUID: it would be another VM
+    domain = world.write("vm2.xml", subprocess.run([*virsh, "dumpxml", "vm2"], stdout=subprocess.PIPE, text=True, check=True).stdout)
+    bed("vm-stop", "vm2")
+    wait_for(lambda: not tables(), 20, "the table is deleted, so that nobody else's tap is cut")
+    subprocess.run([*virsh, "create", domain], stdout=subprocess.DEVNULL, check=True)
+    wait_for(tables, 20, "it is made again")
+    time.sleep(25)
+    assert not answers("vm2"), "it is contained as before"
+    assert order(world, kind="release", undoes=done["id"])["state"] == "done"
+    wait_for(lambda: answers("vm2"), 60, "it is undone")
+    assert not tables()
+
+
 TESTS = [test_a_flow_is_contained_and_released, test_a_containment_ends_by_itself, test_a_vm_is_paused_and_resumed,
-         test_a_process_is_ended_after_its_memory_is_saved, test_a_project_acts_on_its_own]
+         test_a_process_is_ended_after_its_memory_is_saved, test_a_project_acts_on_its_own,
+         test_a_containment_follows_a_vm_that_is_started_again]
 
 
 def outside():

@@ -89,7 +89,7 @@ def test_the_first_answer_counts(world):
     honest.outcome(wire, REFUSED, "no")
     honest.outcome(wire, DONE)
     refused = ended(world, number)
-    wait_for(lambda: f"action {wire} is told when nobody waits for it" in world.log("atomd.log"), 20, "the second is passed over")
+    wait_for(lambda: f"an answer about action {wire} that nobody waits for" in world.log("atomd.log"), 20, "the second is passed over")
     assert action(world, number) == refused and refused["state"] == "refused", action(world, number)
     number = end(world)
     wire = fixed(honest.receive(ACT), 1)
@@ -109,7 +109,7 @@ def test_answers_that_nobody_asked_for(world):
     wait_for(lambda: world.get("/api/v1/vms/vm2"), 20, "the VM")
     honest.outcome(12345, DONE)
     honest.findings(12345, LOOK)
-    wait_for(lambda: "action 12345 is told when nobody waits for it" in world.log("atomd.log"), 20, "it is logged")
+    wait_for(lambda: "an answer about action 12345 that nobody waits for" in world.log("atomd.log"), 20, "it is logged")
     assert not actions(world)
     number = end(world, evidence=True)
     first = action(world, number)["after"]
