@@ -20,7 +20,7 @@ from facts import collect
 from programs import HERE, TOP, Atom, Bed
 from screen import DemoError, Screen
 from story import (FLOODERS, POLICY, TARGET, TARGET_PORT, Flood, Load, Sale, judge_names,
-                   new_alarm, warm_up, watch_for)
+                   named_vms, new_alarm, warm_up, watch_for)
 
 WINDOW_ROWS = 120
 MEASURE_SECONDS = 20
@@ -98,7 +98,7 @@ def run_guests(options, folder, screen):
         flood.play()
         sale = Sale(atom, bed, screen, load)
         sale.play()
-        check_names(atom, screen)
+        check_names(atom, screen, (flood.detail["id"], sale.detail["id"]))
         used = measure_cost(options, atom, bed, screen, observed)
         facts = collect(atom, screen, begin, flood, sale, used, bed.accelerator())
         closing(atom, screen, folder, facts)
@@ -109,10 +109,15 @@ def run_guests(options, folder, screen):
         bed.stop()
 
 
-def check_names(atom, screen):
-    """No alarm but these two."""
-    for alarm in atom.alarms()[2:]:
-        screen.wrong(f"alarm {alarm['id']} should not be: {alarm['summary']}")
+def check_names(atom, screen, expected):
+    """Whether other alarms than the expected ones named a VM. One that named nobody is only told:
+    at alpha 0.002 per row there is one now and then, mostly while little is known."""
+    for alarm in atom.alarms():
+        if alarm["id"] in expected:
+            continue
+        screen.mark(f"alarm {alarm['id']} had no cause that we know: {alarm['summary']}")
+        for name in sorted(named_vms(atom.alarm(alarm["id"]))):
+            screen.wrong(f"alarm {alarm['id']} names {name}, to which nothing was done")
 
 
 def run_trace(options, folder, screen):

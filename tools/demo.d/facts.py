@@ -126,6 +126,10 @@ def collect(atom, screen, begin, flood, sale, used, accelerator):
     figures = []
     if flood:
         figures += flood_figures(flood) + sale_figures(sale) + cost_figures(used)
+    others = len(atom.alarms()) - 2 if flood else 0
+    if flood:
+        figures.append(("other alarms", str(others), "named nobody, or it is said above" if others
+                        else ""))
     figures.append(("values saved by tracking", f"{status['values_saved_percent']:.1f} %",
                     f"{status['values_received']} of {status['samples']} sent, "
                     f"{status['bytes_received']} bytes in all, looks included"))
