@@ -232,11 +232,6 @@ int http_client_request(const char *method, const char *url,
 	return exchange(url, options, text, ret_body, err);
 }
 
-int http_client_get_json(const char *url, json_t **ret_body, struct error *err)
-{
-	return http_client_request("GET", url, NULL, NULL, ret_body, err);
-}
-
 char *http_client_escape(const char *text)
 {
 	char *escaped = curl_easy_escape(NULL, text, 0);

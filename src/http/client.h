@@ -29,8 +29,5 @@ int http_client_request(const char *method, const char *url,
 			const struct http_client_options *options, const json_t *body,
 			json_t **ret_body, struct error *err);
 
-/* http_client_request() of a GET without options. */
-int http_client_get_json(const char *url, json_t **ret_body, struct error *err);
-
 /* Percent-encodes one path or query part; returns owned, NULL when memory is out. */
 char *http_client_escape(const char *text);

@@ -103,7 +103,7 @@ static int get(const struct world *world, const char *path, json_t **ret_body, s
 	char url[256];
 
 	(void)snprintf(url, sizeof(url), "%s%s", world->base, path);
-	return http_client_get_json(url, ret_body, err);
+	return http_client_request("GET", url, NULL, NULL, ret_body, err);
 }
 
 /* A POST to /notes with these headers and this body, as they are. */
@@ -709,7 +709,8 @@ static void test_http_nobody_listens(void)
 	struct error err = ERROR_INIT;
 	json_t *body;
 
-	check_int(http_client_get_json("http://127.0.0.1:1/x", &body, &err), -ECONNREFUSED);
+	check_int(http_client_request("GET", "http://127.0.0.1:1/x", NULL, NULL, &body, &err),
+		  -ECONNREFUSED);
 	check(err.text[0]);
 }
 
