@@ -5,24 +5,29 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/unpack.h"
+
+enum { BUFFER_SIZE = 16 << 10 };
 
 struct reader {
 	struct csv *csv;
-	FILE *stream;
+	struct unpack *unpack;
 	size_t line_number, capacity;
 	bool has_time;
 	char *line;
-	size_t line_capacity;
+	size_t line_size, line_capacity;
+	size_t begin, end; /* of what is unread in the buffer */
+	char buffer[BUFFER_SIZE];
 };
 
 DEFINE_CLEANUP(struct csv *, csv_free)
+DEFINE_CLEANUP(struct unpack *, unpack_free)
 
 struct csv *csv_free(struct csv *csv)
 {
@@ -41,25 +46,75 @@ struct csv *csv_free(struct csv *csv)
 	return NULL;
 }
 
+/* Has unread bytes at hand. 1: so it is, 0: the end of the file. */
+static int fill_buffer(struct reader *reader, struct error *err)
+{
+	ssize_t n;
+
+	if (reader->begin < reader->end)
+		return 1;
+	n = unpack_read(reader->unpack, reader->buffer, BUFFER_SIZE, err);
+	if (n < 0)
+		return (int)n;
+	reader->begin = 0;
+	reader->end = (size_t)n;
+	return n > 0;
+}
+
+/* Adds bytes to the line; there is always room for a NUL after them. */
+static int add_to_line(struct reader *reader, const char *bytes, size_t size, struct error *err)
+{
+	size_t capacity = reader->line_capacity ? reader->line_capacity : 1024;
+	char *line;
+
+	if (reader->line_size + size > CSV_LINE_SIZE_MAX)
+		return error_set(err, -E2BIG, "%s:%zu: line is longer than %d bytes",
+				 reader->csv->path, reader->line_number, CSV_LINE_SIZE_MAX);
+	while (capacity < reader->line_size + size + 1)
+		capacity *= 2;
+	if (capacity > reader->line_capacity) {
+		line = realloc(reader->line, capacity);
+		if (!line)
+			return error_set(err, -ENOMEM, "out of memory");
+		reader->line = line;
+		reader->line_capacity = capacity;
+	}
+	memcpy(reader->line + reader->line_size, bytes, size);
+	reader->line_size += size;
+	reader->line[reader->line_size] = '\0';
+	return 0;
+}
+
 /* Reads one line without its end. 1: a line, 0: the end of the file. */
 static int read_line(struct reader *reader, struct error *err)
 {
-	ssize_t length = getline(&reader->line, &reader->line_capacity, reader->stream);
-	const char *path = reader->csv->path;
+	bool has_end = false;
+	int r = fill_buffer(reader, err);
 
-	if (length < 0 && ferror(reader->stream))
-		return error_set_errno(err, -EIO, "%s", path);
-	if (length < 0)
-		return 0;
+	if (r <= 0)
+		return r;
 	reader->line_number++;
-	if ((size_t)length > CSV_LINE_SIZE_MAX)
-		return error_set(err, -E2BIG, "%s:%zu: line is longer than %d bytes", path,
-				 reader->line_number, CSV_LINE_SIZE_MAX);
-	if (strlen(reader->line) != (size_t)length)
-		return error_set(err, -EINVAL, "%s:%zu: NUL byte: this is not a text file", path,
-				 reader->line_number);
-	while (length > 0 && strchr("\r\n", reader->line[length - 1]))
-		reader->line[--length] = '\0';
+	reader->line_size = 0;
+	while (r > 0 && !has_end) {
+		const char *bytes = reader->buffer + reader->begin;
+		size_t size = reader->end - reader->begin;
+		const char *end = memchr(bytes, '\n', size);
+
+		has_end = end != NULL;
+		if (end)
+			size = (size_t)(end - bytes);
+		reader->begin += size + has_end;
+		r = add_to_line(reader, bytes, size, err);
+		if (r == 0 && !has_end)
+			r = fill_buffer(reader, err);
+	}
+	if (r < 0)
+		return r;
+	if (strlen(reader->line) != reader->line_size)
+		return error_set(err, -EINVAL, "%s:%zu: NUL byte: this is not a text file",
+				 reader->csv->path, reader->line_number);
+	while (reader->line_size > 0 && reader->line[reader->line_size - 1] == '\r')
+		reader->line[--reader->line_size] = '\0';
 	return 1;
 }
 
@@ -261,14 +316,15 @@ static int read_row(struct reader *reader, struct error *err)
 int csv_read(const char *path, struct csv **ret_csv, struct error *err)
 {
 	cleanup(csv_free) struct csv *csv = calloc(1, sizeof(*csv));
-	cleanup(fclose) FILE *stream = fopen(path, "re");
-	struct reader reader = {.csv = csv, .stream = stream};
-	int r;
+	cleanup(unpack_free) struct unpack *unpack = NULL;
+	struct reader reader = {.csv = csv};
+	int r = unpack_open(path, CSV_FILE_SIZE_MAX, &unpack, err);
 
-	if (!stream)
-		return error_set_errno(err, -errno, "%s", path);
+	if (r < 0)
+		return r;
 	if (!csv || !(csv->path = strdup(path)))
 		return error_set(err, -ENOMEM, "out of memory");
+	reader.unpack = unpack;
 	r = read_header(&reader, err);
 	if (r >= 0)
 		do

@@ -79,6 +79,46 @@ static void test_csv_errors_name_line_and_column(void)
 	}
 }
 
+static void test_csv_row_numbers_are_times_too(void)
+{
+	static const char text[] = "t,a\n0,1\n1,2\n";
+	cleanup(csv_free) struct csv *csv = NULL;
+
+	check_int(read_text(text, sizeof(text) - 1, &csv, NULL), 0);
+	check_int(csv->columns, 1);
+	check_int(csv->time_usec[1], 1000000);
+}
+
+static void test_csv_packed_by_gzip(void)
+{
+	/* "t,a\n5,1.5\n" */
+	static const char packed[] =
+		"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x2b\xd1\x49\xe4\x32\xd5\x31\xd4\x33\xe5"
+		"\x02\x00\xd5\x48\xfa\xa8\x0a\x00\x00\x00";
+	cleanup(csv_free) struct csv *csv = NULL;
+	struct error err = ERROR_INIT;
+
+	check_int(read_text(packed, sizeof(packed) - 1, &csv, &err), 0);
+	check_int(csv->rows, 1);
+	check_near(csv->values[0][0], 1.5, 0);
+	check_int(read_text(packed, sizeof(packed) - 6, &csv, &err), -EBADMSG);
+	check(strstr(err.text, "cut short"));
+}
+
+/* A line longer than the limit is not gathered to its end. */
+static void test_csv_endless_line(void)
+{
+	enum { SIZE = CSV_LINE_SIZE_MAX + 100 };
+	cleanup(free) char *text = malloc(SIZE);
+	cleanup(csv_free) struct csv *csv = NULL;
+	struct error err = ERROR_INIT;
+
+	check(text);
+	memset(text, 'a', SIZE);
+	check_int(read_text(text, SIZE, &csv, &err), -E2BIG);
+	check(strstr(err.text, ":1: line is longer"));
+}
+
 static void test_csv_missing_file(void)
 {
 	struct error err = ERROR_INIT;
@@ -89,4 +129,5 @@ static void test_csv_missing_file(void)
 }
 
 TEST_MAIN(TEST(test_csv_times_gaps_and_values), TEST(test_csv_no_time_column),
-	  TEST(test_csv_errors_name_line_and_column), TEST(test_csv_missing_file))
+	  TEST(test_csv_errors_name_line_and_column), TEST(test_csv_row_numbers_are_times_too),
+	  TEST(test_csv_packed_by_gzip), TEST(test_csv_endless_line), TEST(test_csv_missing_file))
