@@ -139,6 +139,7 @@ static const struct figure {
 	{"EVENTS", "events", LABELLED | CULPRIT, 0, events},
 	{"FOUND", "found", LABELLED | CULPRIT, 0, found},
 	{"DELAY", "delay_rows_median", LABELLED | CULPRIT, 1, delay},
+	{"NAMED", "named", EVENTS | CULPRIT, 0, named},
 	{"OPEN", "identified", EVENTS | CULPRIT, 0, identified},
 	{"HIT", "hit_100_open", EVENTS, 3, hit_open},
 	{"HIT-ALL", "hit_100_all", EVENTS, 3, hit_all},

@@ -121,14 +121,16 @@ static bool is_abnormal(const struct row_verdict *verdict)
 	return verdict->state == ROW_ABNORMAL || verdict->state == ROW_SHIFTED;
 }
 
+/* An alarm that stands already when the judged rows begin is one of theirs. */
 static void follow_alarm(struct pass *pass, size_t row, const struct row_verdict *verdict)
 {
 	struct result *result = pass->result;
+	bool is_open = monitor_episode_is_open(pass->monitor);
 
-	if (verdict->event == EPISODE_OPENED)
+	if (verdict->event == EPISODE_OPENED || (row == 0 && is_open))
 		pass->alarms[result->alarms++].first =
 			row + 1 > pass->onset_rows ? row + 1 - pass->onset_rows : 0;
-	if (monitor_episode_is_open(pass->monitor) && result->alarms > 0)
+	if (is_open)
 		pass->alarms[result->alarms - 1].last = row;
 }
 
