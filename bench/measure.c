@@ -24,38 +24,8 @@ size_t measure_spans(const bool *label, size_t rows, struct span *ret_spans)
 
 void measure_count(const bool *verdict, const bool *label, size_t rows, struct counts *counts)
 {
-	for (size_t i = 0; i < rows; i++) {
-		counts->true_positive += verdict[i] && label[i];
-		counts->false_positive += verdict[i] && !label[i];
-		counts->false_negative += !verdict[i] && label[i];
-		counts->true_negative += !verdict[i] && !label[i];
-	}
-}
-
-static double ratio(size_t part, size_t whole)
-{
-	return whole > 0 ? (double)part / (double)whole : NAN;
-}
-
-double counts_precision(const struct counts *counts)
-{
-	return ratio(counts->true_positive, counts->true_positive + counts->false_positive);
-}
-
-double counts_recall(const struct counts *counts)
-{
-	return ratio(counts->true_positive, counts->true_positive + counts->false_negative);
-}
-
-double counts_f1(const struct counts *counts)
-{
-	return ratio(2 * counts->true_positive,
-		     2 * counts->true_positive + counts->false_positive + counts->false_negative);
-}
-
-double counts_false_alarm_rate(const struct counts *counts)
-{
-	return ratio(counts->false_positive, counts->false_positive + counts->true_negative);
+	for (size_t i = 0; i < rows; i++)
+		counts_add(counts, verdict[i], label[i]);
 }
 
 void measure_point_adjust(bool *verdict, const bool *label, size_t rows)
@@ -294,7 +264,7 @@ double measure_hit_rate(const size_t *ranked, size_t count, const bool *is_true,
 		truth += is_true[i];
 	for (size_t i = 0; i < count && i < truth; i++)
 		hits += is_true[ranked[i]];
-	return ratio(hits, truth);
+	return truth > 0 ? (double)hits / (double)truth : NAN;
 }
 
 double measure_set_f1(const bool *flagged, const bool *is_true, size_t columns)

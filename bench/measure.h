@@ -10,13 +10,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "stats/counts.h"
+
 /* A run of rows, both ends included. */
 struct span {
 	size_t first, last;
-};
-
-struct counts {
-	size_t true_positive, false_positive, false_negative, true_negative;
 };
 
 enum { VUS_THRESHOLDS = 250, VUS_LENGTH_MAX = 10000 };
@@ -26,11 +24,6 @@ size_t measure_spans(const bool *label, size_t rows, struct span *ret_spans);
 
 /* Adds the rows to the counts. */
 void measure_count(const bool *verdict, const bool *label, size_t rows, struct counts *counts);
-double counts_precision(const struct counts *counts);
-double counts_recall(const struct counts *counts);
-double counts_f1(const struct counts *counts);
-/* Abnormal verdicts among the rows that are normal in truth. */
-double counts_false_alarm_rate(const struct counts *counts);
 
 /* Calls every row of an event abnormal when one of them is (Xu et al., WWW 2018). It flatters: with
  * long events a random verdict scores high. In place. */

@@ -77,22 +77,18 @@ static void test_areas_at_the_extremes(void)
 	check(isnan(area));
 }
 
-static void test_counts_and_point_adjustment(void)
+static void test_point_adjustment(void)
 {
 	const bool truth[] = {0, 1, 1, 1, 0, 0, 1, 1};
 	bool verdict[] = {0, 0, 1, 0, 1, 0, 0, 0};
-	struct counts counts = {0}, adjusted = {0}, none = {0};
+	struct counts counts = {0}, adjusted = {0};
 
 	measure_count(verdict, truth, 8, &counts);
-	check_near(counts_precision(&counts), 1.0 / 2, 1e-15);
-	check_near(counts_recall(&counts), 1.0 / 5, 1e-15);
 	check_near(counts_f1(&counts), 2.0 / 7, 1e-15);
-	check_near(counts_false_alarm_rate(&counts), 1.0 / 3, 1e-15);
 	measure_point_adjust(verdict, truth, 8);
 	measure_count(verdict, truth, 8, &adjusted);
 	check_near(counts_precision(&adjusted), 3.0 / 4, 1e-15);
 	check_near(counts_recall(&adjusted), 3.0 / 5, 1e-15);
-	check(isnan(counts_precision(&none)) && isnan(counts_f1(&none)));
 }
 
 static void test_alarms_and_delays_by_event(void)
@@ -127,5 +123,5 @@ static void test_identified_columns(void)
 }
 
 TEST_MAIN(TEST(test_areas_as_published), TEST(test_areas_at_the_extremes),
-	  TEST(test_counts_and_point_adjustment), TEST(test_alarms_and_delays_by_event),
+	  TEST(test_point_adjustment), TEST(test_alarms_and_delays_by_event),
 	  TEST(test_identified_columns))
