@@ -5,150 +5,30 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/csv.h"
 #include "ctl/command.h"
-#include "detect/monitor.h"
+#include "ctl/detect_run.h"
 #include "metric/metric.h"
 #include "terminal/options.h"
 #include "terminal/table.h"
 
-DEFINE_CLEANUP(struct csv *, csv_free)
 DEFINE_CLEANUP(json_t *, json_decref)
 DEFINE_CLEANUP(struct table *, table_free)
 DEFINE_CLEANUP(struct monitor *, monitor_free)
 
 static const char help[] =
-	"Usage: atom detect FILE.csv [--window ROWS] [--alpha A] [--threshold hbe|paper]\n"
-	"                   [--min-rows N] [--onset N] [--clear N] [--unlock N]\n"
-	"                   [--ignore COLUMN]... [--floor COLUMN=X]... [--json]\n"
-	"Runs the monitor over a file, each column a series: which rows are abnormal, which "
-	"columns are\n"
-	"behind it, and why. --ignore leaves a column out (labels, say); --floor gives the least "
-	"standard\n"
-	"deviation that means anything for a column. Defaults: window 720, alpha 0.002, hbe, the\n"
-	"others as in atomd. The first column may be the time (t, time, ...).\n";
-
-/* One run over one file. */
-struct run {
-	const struct csv *csv;
-	struct monitor *monitor;
-	size_t *columns; /* of the monitor -> of the file */
-	size_t count;
-	double *row;
-	struct contribution *contributions;
-	json_t *rows, *alarms;
-	size_t abnormal;
-};
-
-static json_t *number(double value)
-{
-	return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *time_of(const struct run *run, size_t row)
-{
-	char text[CLOCK_TEXT_SIZE];
-
-	if (!run->csv->time_usec)
-		return json_null();
-	return json_string(clock_format(run->csv->time_usec[row], text));
-}
-
-static const char *state_name(enum row_state state)
-{
-	switch (state) {
-	case ROW_LEARNING:
-		return "learning";
-	case ROW_NORMAL:
-		return "normal";
-	case ROW_ABNORMAL:
-		return "abnormal";
-	case ROW_SHIFTED:
-		return "shifted";
-	case ROW_EMPTY:
-		break;
-	}
-	return "empty";
-}
-
-static bool is_abnormal(enum row_state state)
-{
-	return state == ROW_ABNORMAL || state == ROW_SHIFTED;
-}
-
-static json_t *describe_column(const struct run *run, const struct contribution *contribution)
-{
-	const char *name = run->csv->names[run->columns[contribution->column]];
-	bool up = contribution->mean_abnormal > contribution->mean_normal;
-
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "column", name, "direction",
-			 up ? "up" : "down", "rd", number(contribution->rd), "stddev",
-			 number(contribution->stddev), "meandiff", number(contribution->meandiff),
-			 "mean_normal", number(contribution->mean_normal), "mean_abnormal",
-			 number(contribution->mean_abnormal), "from_zero", contribution->from_zero);
-}
-
-/* The abnormal columns of the episode under way. */
-static json_t *describe_columns(struct run *run)
-{
-	int count = monitor_identify(run->monitor, run->contributions);
-	json_t *list = json_array();
-
-	for (int i = 0; i < count && run->contributions[i].abnormal; i++)
-		(void)json_array_append_new(list, describe_column(run, &run->contributions[i]));
-	return list;
-}
-
-/* The newest alarm follows its episode. */
-static void follow_alarm(struct run *run, size_t row, const struct row_verdict *verdict)
-{
-	json_t *alarm;
-
-	if (verdict->event == EPISODE_NONE)
-		return;
-	if (verdict->event == EPISODE_OPENED)
-		(void)json_array_append_new(
-			run->alarms, json_pack("{s:I, s:o, s:n, s:f, s:f, s:f, s:s}", "first_row",
-					       (json_int_t)row, "time", time_of(run, row),
-					       "last_row", "spe", verdict->spe, "q", verdict->q,
-					       "spe_peak", verdict->spe, "state", "open"));
-	alarm = json_array_get(run->alarms, json_array_size(run->alarms) - 1);
-	(void)json_object_set_new(alarm, "level", json_integer((json_int_t)verdict->level));
-	(void)json_object_set_new(alarm, "columns", describe_columns(run));
-	if (verdict->spe > json_number_value(json_object_get(alarm, "spe_peak")))
-		(void)json_object_set_new(alarm, "spe_peak", number(verdict->spe));
-	if (verdict->event == EPISODE_SHIFTED)
-		(void)json_object_set_new(alarm, "state", json_string("shifted"));
-	if (verdict->event != EPISODE_CLOSED)
-		return;
-	(void)json_object_set_new(alarm, "last_row", json_integer((json_int_t)row));
-	if (strcmp(json_text(alarm, "state"), "shifted") != 0)
-		(void)json_object_set_new(alarm, "state", json_string("cleared"));
-}
-
-static int offer_row(struct run *run, size_t row, struct error *err)
-{
-	struct row_verdict verdict;
-	int r;
-
-	for (size_t i = 0; i < run->count; i++) {
-		double value = run->csv->values[run->columns[i]][row];
-
-		run->row[i] = isfinite(value) ? value : NAN;
-	}
-	r = monitor_offer(run->monitor, run->row, &verdict, err);
-	if (r < 0)
-		return r;
-	run->abnormal += is_abnormal(verdict.state);
-	(void)json_array_append_new(
-		run->rows, json_pack("{s:I, s:o, s:o, s:o, s:b, s:s}", "row", (json_int_t)row,
-				     "time", time_of(run, row), "spe", number(verdict.spe), "q",
-				     number(verdict.q), "abnormal", is_abnormal(verdict.state),
-				     "state", state_name(verdict.state)));
-	follow_alarm(run, row, &verdict);
-	return 0;
-}
+	"Usage: atom detect FILE... [--report-from N] [--label COLUMN] [--window ROWS] [--alpha "
+	"A]\n"
+	"                   [--threshold hbe|paper] [--min-rows N] [--onset N] [--clear N]\n"
+	"                   [--unlock N] [--ignore COLUMN]... [--floor COLUMN=X]... [--json]\n"
+	"Runs the monitor over CSV files (also .xz, .gz), each column a series: which rows are\n"
+	"abnormal, which columns are behind it, and why. Several files are one after the other;\n"
+	"those before number N only teach. --label names the column of the truth (0: normal), "
+	"which\n"
+	"is left out and compared at the end. --ignore leaves a column out; --floor gives the "
+	"least\n"
+	"standard deviation that means anything for a column. Defaults: window 720, alpha 0.002,\n"
+	"hbe, the others as in atomd. The first column may be the time (t, time, ...).\n";
 
 /* Setting up */
 
@@ -186,34 +66,80 @@ static bool floor_of(const struct option_list *floors, const char *name, double 
 	return true;
 }
 
-static int add_columns(struct run *run, const struct option_list *ignored,
-		       const struct option_list *floors)
-{
-	struct error err = ERROR_INIT;
-
-	for (size_t i = 0; i < ignored->count; i++)
-		if (csv_find(run->csv, ignored->items[i]) < 0)
-			return terminal_fail(EXIT_USAGE, "%s has no column '%.100s'",
-					     run->csv->path, ignored->items[i]);
-	for (size_t i = 0; i < run->csv->columns; i++) {
-		double floor;
-
-		if (is_listed(ignored, run->csv->names[i]))
-			continue;
-		if (!floor_of(floors, run->csv->names[i], &floor))
-			return EXIT_USAGE;
-		if (monitor_add_column(run->monitor, floor, &err) < 0)
-			return terminal_fail(EXIT_FAILED, "%s", err.text);
-		run->columns[run->count++] = i;
-	}
-	return run->count > 0 ? EXIT_OK : terminal_fail(EXIT_USAGE, "every column is ignored");
-}
-
 struct arguments {
-	const char *window, *alpha, *threshold, *min_rows, *onset, *clear, *unlock;
+	const char *window, *alpha, *threshold, *min_rows, *onset, *clear, *unlock, *label,
+		*report_from;
 	struct option_list ignored, floors;
 	bool json;
 };
+
+static bool is_left_out(const struct arguments *arguments, const char *name)
+{
+	return is_listed(&arguments->ignored, name) ||
+	       (arguments->label && strcmp(arguments->label, name) == 0);
+}
+
+/* The columns of the first file that are not left out are the monitor's. */
+static int add_columns(struct detect_run *run, const struct csv *csv,
+		       const struct arguments *arguments)
+{
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < csv->columns; i++) {
+		double floor;
+
+		if (is_left_out(arguments, csv->names[i]))
+			continue;
+		if (!floor_of(&arguments->floors, csv->names[i], &floor))
+			return EXIT_USAGE;
+		if (monitor_add_column(run->monitor, floor, &err) < 0)
+			return terminal_fail(EXIT_FAILED, "%s", err.text);
+		run->names[run->count++] = csv->names[i];
+	}
+	return run->count > 0 ? EXIT_OK : terminal_fail(EXIT_USAGE, "every column is left out");
+}
+
+/* Finds the monitor's columns in a file, which must have these and no others. */
+static int match_columns(const struct detect_run *run, const struct arguments *arguments,
+			 const struct detect_file *first, struct detect_file *file)
+{
+	const struct csv *csv = file->csv;
+
+	for (size_t i = 0; i < run->count; i++) {
+		long column = csv_find(csv, run->names[i]);
+
+		if (column < 0)
+			return terminal_fail(EXIT_FAILED, "%s has no column '%.100s'", csv->path,
+					     run->names[i]);
+		file->columns[i] = (size_t)column;
+	}
+	for (size_t i = 0; i < csv->columns; i++)
+		if (!is_left_out(arguments, csv->names[i]) &&
+		    csv_find(first->csv, csv->names[i]) < 0)
+			return terminal_fail(EXIT_FAILED, "%s has no column '%.100s' of %s",
+					     first->csv->path, csv->names[i], csv->path);
+	file->label = run->label ? csv_find(csv, run->label) : -1;
+	if (run->label && file->is_reported && file->label < 0)
+		return terminal_fail(EXIT_USAGE, "%s has no column '%.100s'", csv->path,
+				     run->label);
+	return EXIT_OK;
+}
+
+/* What is to be left out must be somewhere: a slip of the pen would go unnoticed. */
+static int check_ignored(const struct option_list *ignored, const struct detect_file *files,
+			 size_t count)
+{
+	for (size_t i = 0; i < ignored->count; i++) {
+		bool is_there = false;
+
+		for (size_t j = 0; j < count; j++)
+			is_there |= csv_find(files[j].csv, ignored->items[i]) >= 0;
+		if (!is_there)
+			return terminal_fail(EXIT_USAGE, "%s has no column '%.100s'",
+					     files[0].csv->path, ignored->items[i]);
+	}
+	return EXIT_OK;
+}
 
 static bool take_rows(const char *name, const char *text, unsigned long least, size_t *value)
 {
@@ -289,77 +215,142 @@ static void print_alarm(const json_t *alarm)
 		table_print(table, stdout);
 }
 
-static void print_run(const struct run *run)
+static void print_share(const char *what, double share)
+{
+	if (isfinite(share))
+		printf(", %s %.3f", what, share);
+	else
+		printf(", %s -", what);
+}
+
+static void print_counts(const struct detect_run *run)
+{
+	const struct counts *counts = &run->counts;
+
+	printf("\nby %s: %zu rows abnormal and found, %zu missed, %zu false alarms", run->label,
+	       counts->true_positive, counts->false_negative, counts->false_positive);
+	print_share("precision", counts_precision(counts));
+	print_share("recall", counts_recall(counts));
+	print_share("F1", counts_f1(counts));
+	print_share("false-alarm rate", counts_false_alarm_rate(counts));
+	printf("\n");
+}
+
+static void print_run(const struct detect_run *run)
 {
 	const json_t *alarm;
 	size_t i;
 
-	printf("%zu rows of %zu columns: %zu abnormal, %zu alarms\n", run->csv->rows, run->count,
+	printf("%zu rows of %zu columns: %zu abnormal, %zu alarms\n", run->reported, run->count,
 	       run->abnormal, json_array_size(run->alarms));
 	json_array_foreach(run->alarms, i, alarm) print_alarm(alarm);
+	if (run->label)
+		print_counts(run);
 }
 
-static json_t *describe_run(const struct run *run)
+static int offer_rows(struct detect_run *run, const struct detect_file *file)
 {
-	json_t *columns = json_array();
+	struct error err = ERROR_INIT;
 
-	for (size_t i = 0; i < run->count; i++)
-		(void)json_array_append_new(columns, json_string(run->csv->names[run->columns[i]]));
-	return json_pack("{s:o, s:O, s:O}", "columns", columns, "rows", run->rows, "alarms",
-			 run->alarms);
+	for (size_t i = 0; i < file->csv->rows; i++)
+		if (detect_run_offer(run, file, i, &err) < 0)
+			return terminal_fail(EXIT_FAILED, "%s: row %zu: %s", file->csv->path, i,
+					     err.text);
+	return EXIT_OK;
 }
 
-static int go_through(struct run *run, const struct arguments *arguments)
+static int go_through(struct detect_run *run, const struct arguments *arguments,
+		      struct detect_file *files, size_t count)
 {
 	cleanup(json_decref) json_t *body = NULL;
-	struct error err = ERROR_INIT;
-	int status = add_columns(run, &arguments->ignored, &arguments->floors);
+	int status = check_ignored(&arguments->ignored, files, count);
 
-	for (size_t i = 0; status == EXIT_OK && i < run->csv->rows; i++)
-		if (offer_row(run, i, &err) < 0)
-			status = terminal_fail(EXIT_FAILED, "row %zu: %s", i, err.text);
+	if (status == EXIT_OK)
+		status = add_columns(run, files[0].csv, arguments);
+	for (size_t i = 0; status == EXIT_OK && i < count; i++)
+		status = match_columns(run, arguments, files, &files[i]);
+	for (size_t i = 0; status == EXIT_OK && i < count; i++)
+		status = offer_rows(run, &files[i]);
 	if (status != EXIT_OK)
 		return status;
 	if (!arguments->json) {
 		print_run(run);
 		return EXIT_OK;
 	}
-	body = describe_run(run);
+	body = detect_run_describe(run);
 	return command_print_json(body);
 }
 
-static int detect(const struct csv *csv, const struct arguments *arguments)
+static int detect(struct detect_file *files, size_t count, const struct arguments *arguments)
 {
+	size_t columns = files[0].csv->columns;
 	cleanup(monitor_free) struct monitor *monitor = NULL;
 	cleanup(json_decref) json_t *rows = json_array();
 	cleanup(json_decref) json_t *alarms = json_array();
-	cleanup(free) size_t *columns = calloc(csv->columns, sizeof(*columns));
-	cleanup(free) double *row = calloc(csv->columns, sizeof(*row));
-	cleanup(free) struct contribution *contributions =
-		calloc(csv->columns, sizeof(*contributions));
+	cleanup(free) char **names = calloc(columns, sizeof(*names));
+	cleanup(free) double *row = calloc(columns, sizeof(*row));
+	cleanup(free) struct contribution *contributions = calloc(columns, sizeof(*contributions));
 	struct monitor_options options;
 	struct error err = ERROR_INIT;
-	struct run run = {.csv = csv,
-			  .columns = columns,
-			  .row = row,
-			  .rows = rows,
-			  .alarms = alarms,
-			  .contributions = contributions};
+	struct detect_run run = {.names = names,
+				 .row = row,
+				 .rows = rows,
+				 .alarms = alarms,
+				 .label = arguments->label,
+				 .contributions = contributions};
 
 	if (!fill_options(arguments, &options))
 		return EXIT_USAGE;
-	if (!columns || !row || !contributions)
+	if (!names || !row || !contributions)
 		return terminal_fail(EXIT_FAILED, "out of memory");
 	if (monitor_new(&options, &monitor, &err) < 0)
 		return terminal_fail(EXIT_USAGE, "%s", err.text);
 	run.monitor = monitor;
-	return go_through(&run, arguments);
+	return go_through(&run, arguments, files, count);
+}
+
+static int read_files(struct detect_file *files, char **paths, size_t count, size_t report_from)
+{
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < count; i++) {
+		if (csv_read(paths[i], &files[i].csv, &err) < 0)
+			return terminal_fail(EXIT_FAILED, "%s", err.text);
+		files[i].columns = calloc(files[0].csv->columns, sizeof(*files[i].columns));
+		if (!files[i].columns)
+			return terminal_fail(EXIT_FAILED, "out of memory");
+		files[i].is_reported = i + 1 >= report_from;
+	}
+	return EXIT_OK;
+}
+
+static int detect_in(char **paths, size_t count, const struct arguments *arguments)
+{
+	cleanup(free) struct detect_file *files = calloc(count, sizeof(*files));
+	unsigned long report_from = 1;
+	int status;
+
+	if (arguments->report_from &&
+	    !options_number("report-from", arguments->report_from, 1, count, &report_from))
+		return EXIT_USAGE;
+	if (!files)
+		return terminal_fail(EXIT_FAILED, "out of memory");
+	status = read_files(files, paths, count, report_from);
+	if (status == EXIT_OK)
+		status = detect(files, count, arguments);
+	for (size_t i = 0; i < count; i++) {
+		csv_free(files[i].csv);
+		free(files[i].columns);
+	}
+	return status;
 }
 
 int command_detect(int argc, char **argv)
 {
 	struct arguments arguments = {0};
 	const struct command_option options[] = {
+		{"report-from", OPTION_VALUE, &arguments.report_from},
+		{"label", OPTION_VALUE, &arguments.label},
 		{"window", OPTION_VALUE, &arguments.window},
 		{"alpha", OPTION_VALUE, &arguments.alpha},
 		{"threshold", OPTION_VALUE, &arguments.threshold},
@@ -371,18 +362,14 @@ int command_detect(int argc, char **argv)
 		{"floor", OPTION_LIST, &arguments.floors},
 		{"json", OPTION_FLAG, &arguments.json},
 	};
-	cleanup(csv_free) struct csv *csv = NULL;
-	struct error err = ERROR_INIT;
 	int end, count = options_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
 				       help, &end);
 
 	if (count < 0)
 		return end;
-	if (count != 1) {
+	if (count < 1) {
 		fputs(help, stderr);
 		return EXIT_USAGE;
 	}
-	if (csv_read(argv[1], &csv, &err) < 0)
-		return terminal_fail(EXIT_FAILED, "%s", err.text);
-	return detect(csv, &arguments);
+	return detect_in(argv + 1, (size_t)count, &arguments);
 }

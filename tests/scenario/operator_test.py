@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What an operator meets: every command, bad input, a store that fails, atom up."""
+import gzip
 import json
+import lzma
 import os
 import re
 import signal
@@ -52,6 +54,37 @@ def test_track_and_detect_files(world):
     assert f"{ragged}:3: 1 cells where the header has 2" in world.atom("detect", ragged, status=1)
     text = world.write("text.csv", "a,b\n1,x\n")
     assert f"{text}:2: column 'b'" in world.atom("track", text, "--delta", "1", status=1)
+
+
+def test_detect_learns_from_one_file_and_judges_another(world):
+    """A packed recording cut before its attack: the first part teaches, the second is compared with the labels."""
+    with open(RECORDING, encoding="utf-8") as stream:
+        header, *rows = stream.read().splitlines()
+    first, second = world.path("first.csv.xz"), world.path("second.csv.gz")
+    with lzma.open(first, "wt") as stream:
+        stream.write("\n".join([header] + rows[:66]) + "\n")
+    with gzip.open(second, "wt") as stream:
+        stream.write("\n".join([header] + rows[66:]) + "\n")
+    options = ["--label", "attack", "--window", "60", "--unlock", "100"]
+    found = json.loads(world.atom("detect", first, second, *options, "--report-from", "2", "--json"))
+    whole = json.loads(world.atom("detect", RECORDING, *options, "--json"))
+    assert [row["spe"] for row in found["rows"]] == [row["spe"] for row in whole["rows"][66:]]
+    assert found["rows"][0]["row"] == 0 and 4 <= found["alarms"][0]["first_row"] <= 7
+    label = found["label"]
+    truth = [row.rsplit(",", 1)[1] != "0" for row in rows[66:]]
+    called = [row["abnormal"] for row in found["rows"]]
+    assert label["true_positive"] == sum(a and b for a, b in zip(called, truth)) > 20
+    assert label["false_positive"] == sum(a and not b for a, b in zip(called, truth))
+    assert label["precision"] > 0.8 and label["recall"] > 0.8 and "attack" not in found["columns"]
+    assert "by attack: " in world.atom("detect", first, second, *options)
+    other = world.write("other.csv", "t,a\n1,2\n")
+    assert f"{other} has no column 'vm1.CPUUtilization'" in world.atom("detect", first, other, "--ignore",
+                                                                       "attack", status=1)
+    with open(first, "rb") as stream:
+        half = stream.read()[:1000]
+    with open(first, "wb") as stream:
+        stream.write(half)
+    assert "the archive is cut short" in world.atom("detect", first, status=1)
 
 
 def test_unreachable_server(world):
@@ -156,7 +189,8 @@ def test_up_runs_and_ends_cleanly(world):
 
 if __name__ == "__main__":
     sys.exit(main([
-        test_commands_print_tables_and_json, test_track_and_detect_files, test_unreachable_server,
+        test_commands_print_tables_and_json, test_track_and_detect_files,
+        test_detect_learns_from_one_file_and_judges_another, test_unreachable_server,
         test_bad_configuration_is_named,
         test_reference_pages_are_those_of_the_programs, test_broken_certificate_is_named,
         test_damaged_store_is_left_alone, test_full_disk_loses_nothing,
