@@ -107,7 +107,7 @@ static int compare_sizes(const void *left, const void *right)
 static double delay(const struct result *results, size_t count)
 {
 	cleanup(free) size_t *delays = calloc(count * RESULT_EVENTS_MAX + 1, sizeof(*delays));
-	size_t total = 0;
+	size_t total = 0, low, high;
 
 	for (size_t i = 0; delays && i < count; i++)
 		for (size_t j = 0; j < results[i].found; j++)
@@ -115,7 +115,9 @@ static double delay(const struct result *results, size_t count)
 	if (total == 0)
 		return NAN;
 	qsort(delays, total, sizeof(*delays), compare_sizes);
-	return ((double)delays[(total - 1) / 2] + (double)delays[total / 2]) / 2;
+	low = (total - 1) / 2;
+	high = total / 2;
+	return ((double)delays[low] + (double)delays[high]) / 2;
 }
 
 static const struct figure {

@@ -2,6 +2,7 @@
 #include "quality_run.h"
 
 #include <errno.h>
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ static void fill_paper(struct monitor_options *options)
 	options->threshold = THRESHOLD_JACKSON_MUDHOLKAR;
 	options->onset_rows = options->clear_rows = 1;
 	options->unlock_rows = SIZE_MAX;
+	options->min_rows = options->window_rows;
 }
 
 static const struct preset presets[] = {
@@ -108,12 +110,13 @@ static int start(struct pass *pass, struct error *err)
 	return r < 0 ? r : 0;
 }
 
-/* What ranks the rows: how far the row is beyond its threshold; 0 while there is none. */
+/* What ranks the rows: how far the row is beyond its threshold. 0 while there is none; infinite (a
+ * constant column that changed) is the highest there is. */
 static double score_of(const struct row_verdict *verdict)
 {
 	double score = verdict->spe / verdict->q;
 
-	return isfinite(score) ? score : 0;
+	return isnan(score) ? 0 : fmin(score, DBL_MAX);
 }
 
 static bool is_abnormal(const struct row_verdict *verdict)
@@ -221,7 +224,7 @@ static int go_through(struct pass *pass, FILE *scores, struct error *err)
 		identify_event(pass, row);
 		identify_culprit(pass, row);
 		if (scores)
-			(void)fprintf(scores, "%zu,%.9g,%.9g,%.9g,%d,%d,%d\n", row,
+			(void)fprintf(scores, "%zu,%.17g,%.17g,%.17g,%d,%d,%d\n", row,
 				      pass->score[row], verdict.spe, verdict.q, verdict.state,
 				      pass->verdict[row], entity->label[row]);
 	}

@@ -154,7 +154,7 @@ static size_t normal_part(const struct entity *entity, const double *truth, size
 {
 	size_t count = 0;
 
-	while (entity->set->kind == SET_CULPRIT && count < rows && truth[count] == 0)
+	while (truth && entity->set->kind == SET_CULPRIT && count < rows && truth[count] == 0)
 		count++;
 	return count;
 }
