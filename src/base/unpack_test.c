@@ -2,17 +2,18 @@
 #include "base/unpack.h"
 
 #include <errno.h>
-#include <lzma.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "base/cleanup.h"
+#include "base/pack.h"
 #include "base/test.h"
 
 enum { TEXT_SIZE = 200000, PACKED_SIZE = 2 * TEXT_SIZE, BOMB_SIZE = 32 << 20 };
 
+DEFINE_CLEANUP(struct pack *, pack_free)
 DEFINE_CLEANUP(struct unpack *, unpack_free)
 
 static char text[TEXT_SIZE];
@@ -24,14 +25,37 @@ static void make_text(void)
 		text[i] = (char)('a' + (i * i / 7 + i / 300) % 26);
 }
 
+/* What pack.h hands on, gathered. */
+struct archive {
+	uint8_t *bytes;
+	size_t size;
+};
+
+static int gather(void *userdata, const void *bytes, size_t size)
+{
+	struct archive *archive = userdata;
+
+	if (archive->size + size > PACKED_SIZE / 2)
+		return -ENOSPC;
+	memcpy(archive->bytes + archive->size, bytes, size);
+	archive->size += size;
+	return 0;
+}
+
+/* In pieces of growing size. */
 static size_t pack_xz(const void *bytes, size_t size, uint8_t *ret_packed)
 {
-	size_t end = 0;
+	struct archive archive = {.bytes = ret_packed};
+	cleanup(pack_free) struct pack *pack = pack_new(gather, &archive);
+	int r = pack ? 0 : -ENOMEM;
 
-	return lzma_easy_buffer_encode(0, LZMA_CHECK_CRC64, NULL, bytes, size, ret_packed, &end,
-				       PACKED_SIZE / 2) == LZMA_OK
-		       ? end
-		       : 0;
+	for (size_t at = 0, piece = 0; r == 0 && at < size; at += piece) {
+		piece = at / 2 + 1 < size - at ? at / 2 + 1 : size - at;
+		r = pack_write(pack, (const char *)bytes + at, piece);
+	}
+	if (r == 0)
+		r = pack_end(pack);
+	return r == 0 ? archive.size : 0;
 }
 
 static size_t pack_gzip(const void *bytes, size_t size, uint8_t *ret_packed)
@@ -165,6 +189,21 @@ static void test_unpack_bomb_stops_at_the_limit(void)
 	}
 }
 
+static int refuse(void *userdata, const void *bytes, size_t size)
+{
+	return -EPIPE;
+}
+
+static void test_pack_ends_with_the_error_of_its_sink(void)
+{
+	cleanup(pack_free) struct pack *pack = pack_new(refuse, NULL);
+
+	make_text();
+	check(pack);
+	(void)pack_write(pack, text, TEXT_SIZE); /* what is small stays in the encoder at first */
+	check_int(pack_end(pack), -EPIPE);
+}
+
 static void test_unpack_missing_file(void)
 {
 	struct error err = ERROR_INIT;
@@ -177,4 +216,4 @@ static void test_unpack_missing_file(void)
 TEST_MAIN(TEST(test_unpack_plain_bytes_as_they_are),
 	  TEST(test_unpack_archives_also_one_after_another), TEST(test_unpack_archive_cut_short),
 	  TEST(test_unpack_archive_damaged), TEST(test_unpack_bomb_stops_at_the_limit),
-	  TEST(test_unpack_missing_file))
+	  TEST(test_pack_ends_with_the_error_of_its_sink), TEST(test_unpack_missing_file))

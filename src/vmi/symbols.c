@@ -2,18 +2,19 @@
 /* atom-vmi isf VM: the symbol file, made in the confined child, packed and written by the parent.
  */
 #include <errno.h>
-#include <lzma.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pack.h"
 #include "terminal/terminal.h"
 #include "vmi/command.h"
 #include "vmi/outfile.h"
 
-enum { PRESET = 3, OUT_SIZE = 64 << 10 };
 #define ISF_SIZE_MAX (UINT64_C(512) << 20)
 #define ISF_BUDGET_USEC (60 * USEC_PER_SEC)
 
@@ -25,8 +26,7 @@ static const char help[] =
 
 struct file_writer {
 	int fd;
-	bool is_packed;
-	lzma_stream packer;
+	struct pack *pack; /* NULL: as it is */
 	uint64_t taken;
 };
 
@@ -45,26 +45,11 @@ static int write_whole(int fd, const uint8_t *bytes, size_t size)
 	return 0;
 }
 
-static int pack(struct file_writer *writer, const void *bytes, size_t size, lzma_action action)
+static int write_packed(void *userdata, const void *bytes, size_t size)
 {
-	uint8_t packed[OUT_SIZE];
-	lzma_ret status = LZMA_OK;
+	const struct file_writer *writer = userdata;
 
-	writer->packer.next_in = bytes;
-	writer->packer.avail_in = size;
-	while (status == LZMA_OK) {
-		int r;
-
-		writer->packer.next_out = packed;
-		writer->packer.avail_out = sizeof(packed);
-		status = lzma_code(&writer->packer, action);
-		r = write_whole(writer->fd, packed, sizeof(packed) - writer->packer.avail_out);
-		if (r < 0)
-			return r;
-		if (action == LZMA_RUN && writer->packer.avail_in == 0)
-			break;
-	}
-	return status == LZMA_OK || status == LZMA_STREAM_END ? 0 : -ENOMEM;
+	return write_whole(writer->fd, bytes, size);
 }
 
 static int take_piece(void *userdata, const void *bytes, size_t size)
@@ -74,8 +59,8 @@ static int take_piece(void *userdata, const void *bytes, size_t size)
 	writer->taken += size;
 	if (writer->taken > ISF_SIZE_MAX)
 		return -EFBIG;
-	return writer->is_packed ? pack(writer, bytes, size, LZMA_RUN)
-				 : write_whole(writer->fd, bytes, size);
+	return writer->pack ? pack_write(writer->pack, bytes, size)
+			    : write_whole(writer->fd, bytes, size);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -93,26 +78,29 @@ static int fill_file(struct command *command, struct file_writer *writer)
 	command->job.userdata = writer;
 	status = command_run(command, NULL);
 	command->job.userdata = NULL;
-	if (status == EXIT_OK && writer->is_packed && pack(writer, NULL, 0, LZMA_FINISH) < 0)
+	if (status == EXIT_OK && writer->pack && pack_end(writer->pack) < 0)
 		return terminal_fail(EXIT_FAILED, "packing the symbol file failed");
 	return status;
 }
 
 static int write_file(struct command *command, const char *path)
 {
-	struct file_writer writer = {.packer = LZMA_STREAM_INIT,
-				     .is_packed = ends_with(path, ".xz")};
+	bool is_packed = ends_with(path, ".xz");
+	struct file_writer writer = {0};
 	struct error err = ERROR_INIT;
 	struct outfile file;
-	int status = EXIT_FAILED;
+	int status;
 
 	if (outfile_open(path, &file, &err) < 0)
 		return terminal_fail(EXIT_FAILED, "%s", err.text);
 	writer.fd = file.fd;
-	if (!writer.is_packed ||
-	    lzma_easy_encoder(&writer.packer, PRESET, LZMA_CHECK_CRC64) == LZMA_OK)
+	if (is_packed)
+		writer.pack = pack_new(write_packed, &writer);
+	if (is_packed && !writer.pack)
+		status = terminal_fail(EXIT_FAILED, "out of memory");
+	else
 		status = fill_file(command, &writer);
-	lzma_end(&writer.packer);
+	pack_free(writer.pack);
 	if (status == EXIT_OK && outfile_commit(&file, &err) < 0)
 		status = terminal_fail(EXIT_FAILED, "%s", err.text);
 	outfile_discard(&file);
