@@ -50,6 +50,12 @@ const struct preset *preset_find(const char *name)
 
 /* One pass */
 
+/* How well an event's columns were named, by its newest row with an open episode. */
+struct identified {
+	bool is_open;
+	double hit, set_f1;
+};
+
 struct pass {
 	const struct entity *entity;
 	const struct run_settings *settings;
@@ -62,8 +68,7 @@ struct pass {
 	struct contribution *contributions;
 	bool *flagged; /* per column */
 	size_t *ranked;
-	struct event *event; /* the one that is being identified */
-	double hit, set_f1;  /* of that, by its newest row with an episode; NaN before */
+	struct identified *named; /* per event of the entity */
 };
 
 /* The resolution of the metric where a column is "VM.Metric". */
@@ -150,30 +155,43 @@ static size_t identify(struct pass *pass)
 	return count > 0 ? (size_t)count : 0;
 }
 
-/* The event's newest identification counts; events do not overlap. */
-static void identify_event(struct pass *pass, size_t row)
+/* An event's newest identification counts. Events may overlap and come in any order. */
+static void identify_events(struct pass *pass, size_t row)
 {
 	const struct entity *entity = pass->entity;
-	struct event *event = pass->event;
-	size_t count;
+	size_t count = 0;
 
-	if (!event || row < event->rows.first)
+	if (!monitor_episode_is_open(pass->monitor))
 		return;
-	count = monitor_episode_is_open(pass->monitor) ? identify(pass) : 0;
-	if (count > 0) {
-		pass->hit = measure_hit_rate(pass->ranked, count, event->is_true, entity->columns);
-		pass->set_f1 = measure_set_f1(pass->flagged, event->is_true, entity->columns);
+	for (size_t i = 0; i < entity->event_count; i++) {
+		const struct event *event = &entity->events[i];
+
+		if (row < event->rows.first || row > event->rows.last)
+			continue;
+		if (count == 0)
+			count = identify(pass);
+		if (count == 0)
+			return;
+		pass->named[i].is_open = true;
+		pass->named[i].hit =
+			measure_hit_rate(pass->ranked, count, event->is_true, entity->columns);
+		pass->named[i].set_f1 =
+			measure_set_f1(pass->flagged, event->is_true, entity->columns);
 	}
-	if (row < event->rows.last)
-		return;
-	pass->result->named++;
-	if (!isnan(pass->hit)) {
-		pass->result->identified++;
-		pass->result->hit_sum += pass->hit;
-		pass->result->set_f1_sum += pass->set_f1;
+}
+
+static void sum_identified(struct pass *pass)
+{
+	struct result *result = pass->result;
+
+	for (size_t i = 0; i < pass->entity->event_count; i++) {
+		result->named++;
+		if (!pass->named[i].is_open)
+			continue;
+		result->identified++;
+		result->hit_sum += pass->named[i].hit;
+		result->set_f1_sum += pass->named[i].set_f1;
 	}
-	pass->hit = NAN;
-	pass->event = event + 1 < entity->events + entity->event_count ? event + 1 : NULL;
 }
 
 /* "carts-db" of "carts-db_cpu". */
@@ -221,7 +239,7 @@ static int go_through(struct pass *pass, FILE *scores, struct error *err)
 		pass->verdict[row] = is_abnormal(&verdict);
 		pass->result->unscored += isnan(verdict.spe);
 		follow_alarm(pass, row, &verdict);
-		identify_event(pass, row);
+		identify_events(pass, row);
 		identify_culprit(pass, row);
 		if (scores)
 			(void)fprintf(scores, "%zu,%.17g,%.17g,%.17g,%d,%d,%d\n", row,
@@ -243,6 +261,7 @@ static int measure(struct pass *pass)
 
 	if (!events)
 		return -ENOMEM;
+	sum_identified(pass);
 	measure_count(pass->verdict, entity->label, rows, &result->plain);
 	r = measure_auc_pr(pass->score, entity->label, rows, &result->auc_pr);
 	if (r == 0)
@@ -303,6 +322,7 @@ int entity_measure(const struct entity *entity, const struct run_settings *setti
 	cleanup(free) size_t *ranked = calloc(entity->columns, sizeof(*ranked));
 	cleanup(free) struct contribution *contributions =
 		calloc(entity->columns, sizeof(*contributions));
+	cleanup(free) struct identified *named = calloc(entity->event_count + 1, sizeof(*named));
 	struct pass pass = {.entity = entity,
 			    .settings = settings,
 			    .result = ret_result,
@@ -312,15 +332,14 @@ int entity_measure(const struct entity *entity, const struct run_settings *setti
 			    .contributions = contributions,
 			    .flagged = flagged,
 			    .ranked = ranked,
-			    .event = entity->event_count > 0 ? entity->events : NULL,
-			    .hit = NAN};
+			    .named = named};
 	int r;
 
 	*ret_result = (struct result){.train_rows = entity->train_rows,
 				      .rows = rows,
 				      .columns = entity->columns,
 				      .days = (double)rows * entity->set->interval_sec / 86400};
-	if (!score || !verdict || !alarms || !flagged || !ranked || !contributions)
+	if (!score || !verdict || !alarms || !flagged || !ranked || !contributions || !named)
 		return error_set(err, -ENOMEM, "out of memory");
 	r = run_pass(&pass, err);
 	monitor_free(pass.monitor);
