@@ -2,10 +2,10 @@
 #include "detect/threshold.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/test.h"
+#include "stats/imhof.h"
 #include "stats/quantile.h"
 
 static struct thetas thetas_of(const double *lambda, size_t count)
@@ -53,53 +53,92 @@ static void test_jackson_mudholkar_is_close_for_equal_eigenvalues(void)
 	check_near(threshold_jackson_mudholkar(&thetas, 0.002), exact, 0.01 * exact);
 }
 
-/* A sum of weighted chi-squared variables, drawn: the share above the limit. */
-static double share_above(const double *lambda, size_t count, double limit)
+/* What a limit for alpha = 0.2 % achieves, in units of alpha, exactly. */
+static double achieved(const double *lambda, size_t count, double limit)
 {
-	uint64_t state = 42;
-	size_t above = 0, draws = 100000;
+	struct quadratic_form form = {.weights = lambda, .count = count};
 
-	for (size_t n = 0; n < draws; n++) {
-		double sum = 0;
-
-		for (size_t i = 0; i < count; i++) {
-			double u;
-
-			state = state * UINT64_C(6364136223846793005) +
-				UINT64_C(1442695040888963407);
-			u = ((double)(state >> 11) + 0.5) * 0x1p-53;
-			u = normal_quantile(u);
-			sum += lambda[i] * u * u;
-		}
-		above += sum > limit;
-	}
-	return (double)above / (double)draws;
+	return imhof_upper_tail(&form, limit) / 0.002;
 }
 
-/* One strong and many weak residual eigenvalues make h0 negative: as printed, nearly every normal
- * row would alarm. Tolerance: HBE is within a quarter of alpha there, the drawing's own error 10 %.
- */
-static void test_thresholds_for_negative_h0(void)
+static size_t fill(double *lambda, size_t count, double value)
 {
-	double lambda[21];
-	struct thetas thetas;
-	double h0, q;
+	for (size_t i = 0; i < count; i++)
+		lambda[i] = value;
+	return count;
+}
 
-	lambda[0] = 1;
-	for (int i = 1; i < 21; i++)
-		lambda[i] = 0.02;
-	thetas = thetas_of(lambda, 21);
-	h0 = 1 - 2 * thetas.theta1 * thetas.theta3 / (3 * thetas.theta2 * thetas.theta2);
-	check(h0 < 0.1);
-	check_near(share_above(lambda, 21, threshold_hbe(&thetas, 0.01)), 0.01, 0.0025);
-	for (int i = 1; i < 21; i++)
-		lambda[i] = 0.1;
-	thetas = thetas_of(lambda, 21);
-	h0 = 1 - 2 * thetas.theta1 * thetas.theta3 / (3 * thetas.theta2 * thetas.theta2);
-	check(h0 < 0);
-	q = threshold_jackson_mudholkar(&thetas, 0.01);
-	check(isfinite(q) && q > thetas.theta1);
-	check(share_above(lambda, 21, q) < 0.02);
+static size_t fill_geometric(double *lambda, size_t count, double ratio)
+{
+	for (size_t i = 0; i < count; i++)
+		lambda[i] = pow(ratio, (double)i);
+	return count;
+}
+
+/* The law of the eigenvalues of white noise, d / t = shape: `count` of its quantiles. The density
+ * of x = 1 + shape - 2 sqrt(shape) cos(angle) is sin(angle)^2 / x in terms of the angle. */
+static size_t fill_marchenko_pastur(double *lambda, size_t count, double shape)
+{
+	enum { STEPS = 200000 };
+	double whole = 0, sum = 0;
+	size_t found = 0;
+
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < STEPS; i++) {
+			double angle = M_PI * (i + 0.5) / STEPS;
+			double x = 1 + shape - 2 * sqrt(shape) * cos(angle);
+			double *total = pass == 0 ? &whole : &sum;
+
+			*total += sin(angle) * sin(angle) / x;
+			if (pass == 1 && sum * (double)count > ((double)found + 0.5) * whole)
+				lambda[found++] = x;
+		}
+	return found;
+}
+
+static size_t fill_power(double *lambda, size_t count, double exponent)
+{
+	for (size_t i = 0; i < count; i++)
+		lambda[i] = pow((double)(i + 1), exponent);
+	return count;
+}
+
+/* The achieved tails of the limits over eight residual spectra. The expected figures are of an
+ * independent computation (Imhof's integral on the real line, NumPy), given to two digits; those of
+ * infinite limits are 0. */
+static void check_spectrum(const double *lambda, size_t count, double h0, double paper, double hbe)
+{
+	struct thetas thetas = thetas_of(lambda, count);
+	double ratio = thetas.theta1 * thetas.theta3 / (thetas.theta2 * thetas.theta2);
+
+	check_near(1 - 2 * ratio / 3, h0, 0.006);
+	check_near(achieved(lambda, count, threshold_jackson_mudholkar(&thetas, 0.002)), paper,
+		   0.0051 + 0.01 * paper);
+	check_near(achieved(lambda, count, threshold_hbe(&thetas, 0.002)), hbe, 0.0051);
+}
+
+static void test_thresholds_over_small_spectra(void)
+{
+	double lambda[41] = {1};
+
+	check_spectrum(lambda, fill(lambda, 15, 1), 0.333, 0.97, 1.00);
+	check_spectrum(lambda, fill_geometric(lambda, 15, 0.8), 0.144, 0.73, 1.11);
+	check_spectrum(lambda, fill_geometric(lambda, 15, 0.5), 0.143, 0.47, 1.09);
+	check_spectrum(lambda, 1 + fill(lambda + 1, 40, 0.05), -0.661, 0.00, 1.09);
+}
+
+static void test_thresholds_over_large_spectra(void)
+{
+	double lambda[700] = {1};
+
+	/* without a finite answer: the lognormal limit */
+	check_spectrum(lambda, 1 + fill(lambda + 1, 600, 0.01), -3.16, 5.62, 1.06);
+	lambda[0] = 5;
+	lambda[1] = 3;
+	lambda[2] = 2;
+	check_spectrum(lambda, 3 + fill(lambda + 3, 600, 0.05), -1.74, 0.00, 1.11);
+	check_spectrum(lambda, fill_marchenko_pastur(lambda, 600, 5.0 / 6), 0.168, 0.99, 1.01);
+	check_spectrum(lambda, fill_power(lambda, 700, -1.2), -0.650, 0.01, 1.16);
 }
 
 static void test_threshold_grows_with_confidence(void)
@@ -114,4 +153,5 @@ static void test_threshold_grows_with_confidence(void)
 
 TEST_MAIN(TEST(test_hbe_is_exact_for_equal_eigenvalues), TEST(test_hbe_is_exact_for_one_eigenvalue),
 	  TEST(test_jackson_mudholkar_is_close_for_equal_eigenvalues),
-	  TEST(test_thresholds_for_negative_h0), TEST(test_threshold_grows_with_confidence))
+	  TEST(test_thresholds_over_small_spectra), TEST(test_thresholds_over_large_spectra),
+	  TEST(test_threshold_grows_with_confidence))
