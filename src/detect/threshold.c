@@ -5,6 +5,7 @@
  */
 #include "detect/threshold.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "stats/quantile.h"
@@ -39,10 +40,51 @@ double threshold_jackson_mudholkar(const struct thetas *thetas, double alpha)
 	return isfinite(q) ? q : jackson_mudholkar(thetas, H0_LOGNORMAL, c);
 }
 
-double threshold_hbe(const struct thetas *thetas, double alpha)
+/* The degrees of freedom v; no fewer than one weight has. */
+static double matching_degrees(const struct thetas *thetas)
 {
 	double ratio = thetas->theta2 / thetas->theta3;
-	double v = fmin(fmax(thetas->theta2 * ratio * ratio, 1), DEGREES_MAX);
 
-	return thetas->theta1 + (chi2_upper_quantile(alpha, v) - v) / ratio;
+	return fmin(fmax(thetas->theta2 * ratio * ratio, 1), DEGREES_MAX);
+}
+
+double threshold_hbe(const struct thetas *thetas, double alpha)
+{
+	double v = matching_degrees(thetas);
+
+	return thetas->theta1 +
+	       (chi2_upper_quantile(alpha, v) - v) * thetas->theta3 / thetas->theta2;
+}
+
+double threshold_prequential(const struct thetas *thetas, double mean, double std, double alpha)
+{
+	double v = matching_degrees(thetas);
+
+	return thetas->theta1 * (mean + std * (chi2_upper_quantile(alpha, v) - v) / sqrt(2 * v));
+}
+
+double threshold_t2(size_t components, size_t rows, double alpha)
+{
+	double k = (double)components, t = (double)rows;
+
+	assert(components >= 1 && components < rows);
+	return k * (t * t - 1) / (t * (t - k)) * f_upper_quantile(alpha, k, t - k);
+}
+
+double threshold_t2_chi2(size_t components, double alpha)
+{
+	return chi2_upper_quantile(alpha, (double)components);
+}
+
+double threshold_combined(const struct thetas *thetas, double spe_limit, size_t components,
+			  double t2_limit, double alpha)
+{
+	double s = 1 / spe_limit, u = 1 / t2_limit, k = (double)components;
+	struct thetas sums = {
+		.theta1 = k * u + thetas->theta1 * s,
+		.theta2 = k * u * u + thetas->theta2 * s * s,
+		.theta3 = k * u * u * u + thetas->theta3 * s * s * s,
+	};
+
+	return threshold_hbe(&sums, alpha);
 }

@@ -141,6 +141,54 @@ static void test_thresholds_over_large_spectra(void)
 	check_spectrum(lambda, fill_power(lambda, 700, -1.2), -0.650, 0.01, 1.16);
 }
 
+/* In sample, SPE / theta1 has mean 1 and variance 2 theta2 / theta1^2: then both are the same. */
+static void test_prequential_of_the_models_own_moments_is_hbe(void)
+{
+	double lambda[15], std, hbe;
+	struct thetas thetas;
+
+	fill_geometric(lambda, 15, 0.7);
+	thetas = thetas_of(lambda, 15);
+	std = sqrt(2 * thetas.theta2) / thetas.theta1;
+	hbe = threshold_hbe(&thetas, 0.002);
+	check_near(threshold_prequential(&thetas, 1, std, 0.002), hbe, 1e-12 * hbe);
+	check_near(threshold_prequential(&thetas, 1.7, 1.7 * std, 0.002), 1.7 * hbe, 1e-12 * hbe);
+}
+
+/* One component: T2 is Student's t squared, times 1 + 1 / t for the mean's error. Student's
+ * published two-sided 1 % point for 10 degrees is 3.169273. */
+static void test_t2_of_one_component_is_student(void)
+{
+	check_near(threshold_t2(1, 11, 0.01), 12.0 / 11 * 3.169273 * 3.169273, 1e-5);
+}
+
+static void test_t2_tends_to_chi2(void)
+{
+	for (size_t k = 1; k <= 300; k *= 3) {
+		double chi2 = threshold_t2_chi2(k, 0.002);
+
+		check_near(threshold_t2(k, 900000, 0.002), chi2, 2e-3 * chi2);
+		check(threshold_t2(k, 720, 0.002) > chi2);
+	}
+}
+
+/* What the index achieves, by Imhof's integral over its own weights. */
+static void test_combined_index_is_close_to_exact(void)
+{
+	double lambda[15], weights[19], limit;
+	struct thetas thetas;
+
+	fill_geometric(lambda, 15, 0.8);
+	thetas = thetas_of(lambda, 15);
+	for (size_t i = 0; i < 15; i++)
+		weights[i] = lambda[i] / 12;
+	fill(weights + 15, 4, 1 / threshold_t2_chi2(4, 0.002));
+	limit = threshold_combined(&thetas, 12, 4, threshold_t2_chi2(4, 0.002), 0.002);
+	check_near(achieved(weights, 19, limit), 1, 0.1);
+	check_near(threshold_combined(&thetas, 12, 0, 1, 0.002), threshold_hbe(&thetas, 0.002) / 12,
+		   1e-12);
+}
+
 static void test_threshold_grows_with_confidence(void)
 {
 	double lambda[4] = {1, 0.5, 0.25, 0.1};
@@ -154,4 +202,6 @@ static void test_threshold_grows_with_confidence(void)
 TEST_MAIN(TEST(test_hbe_is_exact_for_equal_eigenvalues), TEST(test_hbe_is_exact_for_one_eigenvalue),
 	  TEST(test_jackson_mudholkar_is_close_for_equal_eigenvalues),
 	  TEST(test_thresholds_over_small_spectra), TEST(test_thresholds_over_large_spectra),
-	  TEST(test_threshold_grows_with_confidence))
+	  TEST(test_prequential_of_the_models_own_moments_is_hbe),
+	  TEST(test_t2_of_one_component_is_student), TEST(test_t2_tends_to_chi2),
+	  TEST(test_combined_index_is_close_to_exact), TEST(test_threshold_grows_with_confidence))
