@@ -44,11 +44,12 @@ static void make_row(double *row, double shift)
 
 static int make(struct window **normal, struct window **abnormal, struct model **model)
 {
+	static const struct model_options options = {.cpv = 0.9};
 	double row[D];
 
 	*normal = window_new(T);
 	*abnormal = window_new(T);
-	*model = model_new();
+	*model = model_new(&options);
 	for (int j = 0; j < D; j++)
 		if (window_add_column(*normal) < 0 || window_add_column(*abnormal) < 0)
 			return -1;
@@ -60,7 +61,7 @@ static int make(struct window **normal, struct window **abnormal, struct model *
 		make_row(row, 400);
 		window_push(*abnormal, row);
 	}
-	return model_build(*model, *normal, use, floors, 0.9, NULL);
+	return model_build(*model, *normal, use, floors, NULL);
 }
 
 static void test_identify_identities(void)

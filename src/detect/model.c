@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Letters (paper IV-C): M is t x d, Y its standardised form, C = Y'Y / (t - 1) with eigenpairs
- * lambda, v; P1 the first k of v; theta_i = sum_{j>k} lambda_j^i.
- *
- * A missing cell of Y is 0, and a column with n < t values is scaled by sqrt((t - 1) / (n - 1)), so
- * that C is a Gram matrix with a unit diagonal. A column whose deviation is below its floor is
- * divided by the floor: its diagonal is below one, and all of it lies in the residual subspace.
- */
+/* The life of a model: what form it has, when it is built anew. See model_internal.h for the
+ * letters. */
 #include "detect/model.h"
 
 #include <assert.h>
@@ -16,239 +10,298 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "detect/model_internal.h"
 #include "detect/window.h"
-#include "stats/eigen.h"
-#include "stats/gram.h"
 
-#define FLOOR_RELATIVE 1e-9 /* of the mean: below, a deviation is rounding */
-#define RANK_TOLERANCE 1e-10
+enum { FULL_COLUMNS_MAX = 100, BLOCK_COLUMNS_PER_ROW = 2 };
 
-struct model {
-	size_t d, t, k;
-	size_t d_capacity, y_capacity;
-	long *columns;
-	double *mean, *std, *floor, *diagonal;
-	double *lambda;
-	double *p1;    /* k vectors of d places: the rows of P1' */
-	double *y, *c; /* workspace: t x d, d x d */
-	struct eigen *eigen;
-	size_t eigen_size;
-	struct thetas thetas;
-};
-
-DEFINE_CLEANUP(struct model *, model_free)
-
-struct model *model_new(void)
+struct model *model_new(const struct model_options *options)
 {
-	return calloc(1, sizeof(struct model));
+	struct model *model = calloc(1, sizeof(*model));
+
+	assert(options->cpv > 0 && options->cpv < 1);
+	if (model)
+		model->options = *options;
+	return model;
+}
+
+/* Without what only a model that slides has. */
+static void release_sliding(struct model *model)
+{
+	moments_deinit(&model->moments);
+	model_pairs_deinit(&model->pairs);
+	model_gram_deinit(&model->rows);
+	free(model->gathered);
+	model->gathered = NULL;
+	model->vectors = NULL;
+	model->form = MODEL_AUTO;
+	model->settled = false;
+}
+
+static void release_columns(struct model *model)
+{
+	double **arrays[] = {&model->mean,     &model->std,    &model->given_floor, &model->floor,
+			     &model->diagonal, &model->lambda, &model->p1,          &model->x};
+
+	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+		free(*arrays[i]);
+		*arrays[i] = NULL;
+	}
+	free(model->columns);
+	model->columns = NULL;
+	model->p1_places = model->lambda_places = 0;
+	model->d = 0;
 }
 
 struct model *model_free(struct model *model)
 {
 	if (!model)
 		return NULL;
-	free(model->columns);
-	free(model->mean);
-	free(model->std);
-	free(model->floor);
-	free(model->diagonal);
-	free(model->lambda);
-	free(model->p1);
-	free(model->y);
-	free(model->c);
-	eigen_free(model->eigen);
+	release_sliding(model);
+	release_columns(model);
+	free(model->scores);
+	free(model->lifted);
+	free(model->partial);
 	free(model);
 	return NULL;
 }
 
-static int grow(double **array, size_t count)
+int model_reserve(double **array, size_t *places, size_t wanted)
 {
-	double *grown = reallocarray(*array, count, sizeof(*grown));
+	double *larger;
 
-	if (!grown)
-		return -ENOMEM;
-	*array = grown;
-	return 0;
-}
-
-/* Room for the model itself, without the workspace. */
-static int reserve_columns(struct model *model, size_t d)
-{
-	long *columns;
-
-	if (d <= model->d_capacity)
+	if (wanted <= *places)
 		return 0;
-	columns = reallocarray(model->columns, d, sizeof(*columns));
-	if (!columns)
+	larger = calloc(wanted, sizeof(*larger));
+	if (!larger)
 		return -ENOMEM;
-	model->columns = columns;
-	if (grow(&model->mean, d) < 0 || grow(&model->std, d) < 0 || grow(&model->floor, d) < 0 ||
-	    grow(&model->diagonal, d) < 0 || grow(&model->lambda, d) < 0 ||
-	    grow(&model->p1, d * d) < 0)
-		return -ENOMEM;
-	model->d_capacity = d;
+	free(*array);
+	*array = larger;
+	*places = wanted;
 	return 0;
 }
 
-static int reserve_workspace(struct model *model, size_t t, size_t d, struct error *err)
+static int allocate_columns(struct model *model, size_t d, size_t values)
 {
-	if (t * d > model->y_capacity) {
-		if (grow(&model->y, t * d) < 0)
-			return error_set(err, -ENOMEM, "out of memory for %zu x %zu values", t, d);
-		model->y_capacity = t * d;
-	}
-	if (d == model->eigen_size)
+	model->columns = calloc(d, sizeof(*model->columns));
+	model->mean = calloc(d, sizeof(double));
+	model->std = calloc(d, sizeof(double));
+	model->given_floor = calloc(d, sizeof(double));
+	model->floor = calloc(d, sizeof(double));
+	model->diagonal = calloc(d, sizeof(double));
+	model->lambda = calloc(values, sizeof(double));
+	model->x = calloc(d, sizeof(double));
+	model->lambda_places = values;
+	model->d = d;
+	return model->columns && model->mean && model->std && model->given_floor && model->floor &&
+			       model->diagonal && model->lambda && model->x
+		       ? 0
+		       : -ENOMEM;
+}
+
+static enum model_form choose_form(const struct model *model, size_t d, size_t capacity)
+{
+	if (model->options.form != MODEL_AUTO)
+		return model->options.form;
+	if (d <= FULL_COLUMNS_MAX)
+		return MODEL_FULL;
+	return d <= BLOCK_COLUMNS_PER_ROW * capacity ? MODEL_BLOCK : MODEL_GRAM;
+}
+
+/* Room for a model that slides, where the one that is there does not fit. */
+static int prepare(struct model *model, size_t d, size_t capacity, struct error *err)
+{
+	enum model_form form = choose_form(model, d, capacity);
+	int r;
+
+	if (model->form == form && model->d == d && model->capacity == capacity)
 		return 0;
-	model->eigen = eigen_free(model->eigen);
-	model->eigen_size = 0;
-	if (grow(&model->c, d * d) < 0)
-		return error_set(err, -ENOMEM, "out of memory for %zu x %zu values", d, d);
-	if (eigen_new(d, &model->eigen, err) < 0)
-		return -ENOMEM;
-	model->eigen_size = d;
+	release_sliding(model);
+	release_columns(model);
+	model->capacity = capacity;
+	if (allocate_columns(model, d, form == MODEL_GRAM ? capacity : d) < 0 ||
+	    moments_init(&model->moments, d, form != MODEL_GRAM) < 0)
+		return error_set(err, -ENOMEM, "out of memory for a model of %zu columns", d);
+	model->gathered = calloc((form == MODEL_GRAM ? 2 : MODEL_GATHER) * d, sizeof(double));
+	if (!model->gathered)
+		return error_set(err, -ENOMEM, "out of memory for a model of %zu columns", d);
+	if (form == MODEL_GRAM) {
+		r = model_gram_init(model, err);
+		if (r < 0)
+			return r;
+	}
+	r = model_pairs_init(&model->pairs, form == MODEL_GRAM ? capacity : d,
+			     form == MODEL_GRAM ? model->rows.gram.k : model->moments.cross,
+			     form != MODEL_FULL, err);
+	if (r < 0)
+		return r;
+	model->form = form;
 	return 0;
 }
 
-/* Mean and standard deviation (n - 1) of the values that are there, in two passes over the rows.
- * Leaves the number of values of each column in `diagonal`, which is free until the correlation
- * matrix is there. */
-static void column_moments(struct model *model, const struct window *window)
+static int build(struct model *model, const struct window *window, struct error *err)
 {
-	double *count = model->diagonal;
+	int r;
 
-	memset(model->mean, 0, model->d * sizeof(*model->mean));
-	memset(model->std, 0, model->d * sizeof(*model->std));
-	memset(count, 0, model->d * sizeof(*count));
-	for (size_t i = 0; i < model->t; i++) {
-		const double *row = window_row(window, i);
-
-		for (size_t j = 0; j < model->d; j++) {
-			double value = row[model->columns[j]];
-
-			count[j] += !isnan(value);
-			model->mean[j] += isnan(value) ? 0 : value;
-		}
-	}
-	for (size_t j = 0; j < model->d; j++)
-		model->mean[j] /= fmax(count[j], 1);
-	for (size_t i = 0; i < model->t; i++) {
-		const double *row = window_row(window, i);
-
-		for (size_t j = 0; j < model->d; j++) {
-			double deviation = row[model->columns[j]] - model->mean[j];
-
-			model->std[j] += isnan(deviation) ? 0 : deviation * deviation;
-		}
-	}
-	for (size_t j = 0; j < model->d; j++)
-		model->std[j] = sqrt(model->std[j] / fmax(count[j] - 1, 1));
+	model->t = window_rows(window);
+	model->slides = 0;
+	model->settled = false;
+	r = model->form == MODEL_GRAM ? model_gram_build(model, window, err)
+				      : model_full_build(model, window, err);
+	if (r < 0)
+		return r;
+	model->build_due = false;
+	model->settled = true;
+	return 0;
 }
 
-/* Floors, and Y: see the head of this file. */
-static void standardise_window(struct model *model, const struct window *window,
-			       const double *floors)
+static int give_up(struct model *model, int r)
 {
-	double *scale = model->lambda; /* free until the eigenvalues are there */
-
-	for (size_t j = 0; j < model->d; j++) {
-		double count = model->diagonal[j];
-
-		model->floor[j] =
-			fmax(floors[model->columns[j]], FLOOR_RELATIVE * fabs(model->mean[j]));
-		model->std[j] = fmax(fmax(model->std[j], model->floor[j]), 1e-300);
-		scale[j] =
-			count > 1 ? sqrt((double)(model->t - 1) / (count - 1)) / model->std[j] : 0;
-	}
-	for (size_t i = 0; i < model->t; i++) {
-		const double *row = window_row(window, i);
-		double *y = model->y + i * model->d;
-
-		for (size_t j = 0; j < model->d; j++) {
-			double deviation = row[model->columns[j]] - model->mean[j];
-
-			y[j] = isnan(deviation) ? 0 : deviation * scale[j];
-		}
-	}
-}
-
-/* k: the fewest components with more than the share `cpv` of the variance, but fewer than the rank,
- * so that there is a residual. One column, or none that varies: k = 0, and SPE is the squared
- * length of x. */
-static void choose_components(struct model *model, double cpv)
-{
-	double trace = 0, sum = 0;
-	size_t rank = 0, k = 0;
-
-	for (size_t i = 0; i < model->d; i++) {
-		model->lambda[i] = fmax(eigen_values(model->eigen)[i], 0);
-		trace += model->lambda[i];
-	}
-	while (rank < model->d && model->lambda[rank] > RANK_TOLERANCE * trace)
-		rank++;
-	while (k + 1 < rank && sum <= cpv * trace)
-		sum += model->lambda[k++];
-	model->k = k;
-	model->thetas = (struct thetas){0};
-	for (size_t i = k; i < model->d; i++) {
-		double lambda = model->lambda[i];
-
-		model->thetas.theta1 += lambda;
-		model->thetas.theta2 += lambda * lambda;
-		model->thetas.theta3 += lambda * lambda * lambda;
-	}
+	release_sliding(model);
+	return r;
 }
 
 int model_build(struct model *model, const struct window *window, const bool *use,
-		const double *floors, double cpv, struct error *err)
+		const double *floors, struct error *err)
 {
 	size_t d = 0, j = 0;
 	int r;
 
 	for (size_t column = 0; column < window_columns(window); column++)
 		d += use[column];
-	assert(d > 0 && window_rows(window) > 1);
-	if (reserve_columns(model, d) < 0)
-		return error_set(err, -ENOMEM, "out of memory for a model of %zu columns", d);
-	r = reserve_workspace(model, window_rows(window), d, err);
+	assert(d > 0 && window_rows(window) > 1 && !model->frozen);
+	r = prepare(model, d, window_capacity(window), err);
 	if (r < 0)
-		return r;
-	model->d = d;
-	model->t = window_rows(window);
+		return give_up(model, r);
 	for (size_t column = 0; column < window_columns(window); column++)
-		if (use[column])
+		if (use[column]) {
+			assert(floors[column] >= 0);
+			model->given_floor[j] = floors[column];
 			model->columns[j++] = (long)column;
-	column_moments(model, window);
-	standardise_window(model, window, floors);
-	gram_columns(model->y, model->t, d, 1.0 / (double)(model->t - 1), model->c);
-	for (size_t i = 0; i < d; i++)
-		model->diagonal[i] = model->c[i * d + i];
-	r = eigen_solve(model->eigen, model->c, err);
+		}
+	r = build(model, window, err);
+	return r < 0 ? give_up(model, r) : 0;
+}
+
+static bool has_forgotten(const struct model *model)
+{
+	for (size_t j = 0; j < model->d; j++)
+		if (model->columns[j] == MODEL_NO_COLUMN)
+			return true;
+	return false;
+}
+
+int model_slide(struct model *model, const struct window *window, const double *row,
+		struct error *err)
+{
+	assert(model->form != MODEL_AUTO && !model->frozen);
+	(void)err; /* nothing can fail now; a form that allocates would say so here */
+	model->settled = false;
+	model->slides++;
+	if (model->build_due)
+		return 0;
+	if (model->form == MODEL_GRAM)
+		model_gram_slide(model, window, row);
+	else
+		model_full_slide(model, window, row);
+	return 0;
+}
+
+/* With the columns that are still there. */
+static int build_again(struct model *model, const struct window *window, struct error *err)
+{
+	size_t columns = window_columns(window);
+	cleanup(free) bool *use = NULL;
+	cleanup(free) double *floors = NULL;
+
+	if (!has_forgotten(model)) {
+		int r = build(model, window, err);
+
+		return r < 0 ? give_up(model, r) : 0;
+	}
+	use = calloc(columns, sizeof(*use));
+	floors = calloc(columns, sizeof(*floors));
+	if (!use || !floors)
+		return error_set(err, -ENOMEM, "out of memory for %zu columns", columns);
+	for (size_t j = 0; j < model->d; j++)
+		if (model->columns[j] >= 0) {
+			use[model->columns[j]] = true;
+			floors[model->columns[j]] = model->given_floor[j];
+		}
+	return model_build(model, window, use, floors, err);
+}
+
+int model_settle(struct model *model, const struct window *window, struct error *err)
+{
+	int r;
+
+	assert(model->form != MODEL_AUTO && !model->frozen);
+	if (model->settled)
+		return 0;
+	if (model->build_due || model->slides >= model->moments.rows)
+		return build_again(model, window, err);
+	model->t = window_rows(window);
+	assert(model->t == model->moments.rows);
+	r = model->form == MODEL_GRAM ? model_gram_settle(model, err)
+				      : model_full_settle(model, err);
 	if (r < 0)
-		return r;
-	choose_components(model, cpv);
-	for (size_t i = 0; i < model->k; i++)
-		memcpy(model->p1 + i * d, eigen_vector(model->eigen, i), d * sizeof(*model->p1));
+		return give_up(model, r);
+	if (model->build_due)
+		return build_again(model, window, err);
+	model->settled = true;
+	return 0;
+}
+
+/* Room in a copy. */
+static int prepare_copy(struct model *copy, const struct model *model)
+{
+	struct model spare = {.options = copy->options, .frozen = true};
+	size_t k = model->k > 0 ? model->k : 1;
+
+	if (copy->frozen && copy->d == model->d && copy->lambda_places >= model->known)
+		return model_reserve(&copy->p1, &copy->p1_places, k * model->d);
+	if (allocate_columns(&spare, model->d, model->known > 0 ? model->known : 1) < 0 ||
+	    model_reserve(&spare.p1, &spare.p1_places, k * model->d) < 0) {
+		release_columns(&spare);
+		return -ENOMEM;
+	}
+	release_sliding(copy);
+	release_columns(copy);
+	spare.scores = copy->scores;
+	spare.lifted = copy->lifted;
+	spare.partial = copy->partial;
+	spare.score_places = copy->score_places;
+	*copy = spare;
 	return 0;
 }
 
 int model_copy(struct model *copy, const struct model *model)
 {
-	size_t d = model->d;
+	size_t bytes = model->d * sizeof(double);
 
-	if (reserve_columns(copy, d) < 0)
+	assert(model->settled);
+	if (prepare_copy(copy, model) < 0)
 		return -ENOMEM;
-	copy->d = d;
+	copy->form = model->form;
 	copy->t = model->t;
-	copy->k = model->k;
+	copy->capacity = model->capacity;
+	copy->known = model->known;
 	copy->thetas = model->thetas;
-	memcpy(copy->columns, model->columns, d * sizeof(*copy->columns));
-	memcpy(copy->mean, model->mean, d * sizeof(*copy->mean));
-	memcpy(copy->std, model->std, d * sizeof(*copy->std));
-	memcpy(copy->floor, model->floor, d * sizeof(*copy->floor));
-	memcpy(copy->diagonal, model->diagonal, d * sizeof(*copy->diagonal));
-	memcpy(copy->lambda, model->lambda, d * sizeof(*copy->lambda));
-	memcpy(copy->p1, model->p1, model->k * d * sizeof(*copy->p1));
-	return 0;
+	memcpy(copy->columns, model->columns, model->d * sizeof(*copy->columns));
+	memcpy(copy->mean, model->mean, bytes);
+	memcpy(copy->std, model->std, bytes);
+	memcpy(copy->given_floor, model->given_floor, bytes);
+	memcpy(copy->floor, model->floor, bytes);
+	memcpy(copy->diagonal, model->diagonal, bytes);
+	memcpy(copy->lambda, model->lambda, model->known * sizeof(double));
+	copy->k = model->k;
+	if (model->vectors)
+		memcpy(copy->p1, model->vectors, model->k * bytes);
+	else
+		model_gram_lift(model, copy->p1);
+	copy->vectors = copy->p1;
+	copy->settled = true;
+	return model_reserve_score(copy);
 }
 
 void model_forget_column(struct model *model, size_t window_column)
@@ -259,6 +312,15 @@ void model_forget_column(struct model *model, size_t window_column)
 		else if (model->columns[j] > (long)window_column)
 			model->columns[j]--;
 	}
+	if (!model->frozen && has_forgotten(model)) {
+		model->build_due = true;
+		model->settled = false;
+	}
+}
+
+enum model_form model_form(const struct model *model)
+{
+	return model->form;
 }
 
 size_t model_columns(const struct model *model)
@@ -296,14 +358,15 @@ double model_floor(const struct model *model, size_t column)
 	return model->floor[column];
 }
 
-const double *model_eigenvalues(const struct model *model)
+const double *model_eigenvalues(const struct model *model, size_t *ret_known)
 {
+	*ret_known = model->known;
 	return model->lambda;
 }
 
 double model_floor_energy(const struct model *model)
 {
-	double energy = RANK_TOLERANCE * (double)model->d;
+	double energy = MODEL_RANK_TOLERANCE * (double)model->d;
 
 	for (size_t j = 0; j < model->d; j++)
 		if (model->std[j] == model->floor[j])
@@ -311,46 +374,16 @@ double model_floor_energy(const struct model *model)
 	return energy;
 }
 
-size_t model_standardise(const struct model *model, const double *row, double *ret_x)
+size_t model_bytes(const struct model *model)
 {
-	size_t present = 0;
+	size_t places =
+		6 * model->d + model->lambda_places + model->p1_places + 3 * model->score_places;
 
-	for (size_t j = 0; j < model->d; j++) {
-		double value = model->columns[j] >= 0 ? row[model->columns[j]] : NAN;
-
-		ret_x[j] = isnan(value) ? 0 : (value - model->mean[j]) / model->std[j];
-		present += !isnan(value);
-	}
-	return present;
-}
-
-double model_residual(const struct model *model, const double *x, double *ret_residual)
-{
-	double spe = 0;
-
-	memcpy(ret_residual, x, model->d * sizeof(*x));
-	for (size_t i = 0; i < model->k; i++) {
-		const double *v = model->p1 + i * model->d;
-		double score = 0;
-
-		for (size_t j = 0; j < model->d; j++)
-			score += v[j] * x[j];
-		for (size_t j = 0; j < model->d; j++)
-			ret_residual[j] -= score * v[j];
-	}
-	for (size_t j = 0; j < model->d; j++)
-		spe += ret_residual[j] * ret_residual[j];
-	return spe;
-}
-
-double model_residual_variance(const struct model *model, size_t column)
-{
-	double variance = model->diagonal[column];
-
-	for (size_t i = 0; i < model->k; i++) {
-		double v = model->p1[i * model->d + column];
-
-		variance -= model->lambda[i] * v * v;
-	}
-	return fmax(variance, 0) * (double)(model->t - 1) / (double)model->t;
+	if (model->gathered)
+		places += (model->form == MODEL_GRAM ? 2 : MODEL_GATHER) * model->d;
+	if (model->rows.factor)
+		places += 2 * model->d + (3 + 2 * MODEL_GATHER) * model->capacity;
+	return sizeof(*model) + model->d * sizeof(long) + places * sizeof(double) +
+	       moments_bytes(&model->moments) + model_pairs_bytes(&model->pairs) +
+	       (model->rows.factor ? gram_bytes(&model->rows.gram) : 0);
 }

@@ -44,7 +44,7 @@ struct monitor {
 	double *row, *scratch; /* workspace: columns; 3 x columns */
 	struct calibration calibration;
 	size_t pending, calm, level;
-	bool model_is_old, open, shifted, closed_now;
+	bool model_is_old, model_is_built, open, shifted, closed_now;
 };
 
 DEFINE_CLEANUP(struct monitor *, monitor_free)
@@ -106,6 +106,7 @@ int monitor_new(const struct monitor_options *options, struct monitor **ret_moni
 		struct error *err)
 {
 	cleanup(monitor_free) struct monitor *monitor = NULL;
+	struct model_options model = {.components = COMPONENTS_CPV, .cpv = options->cpv};
 	int r = check_options(options, err);
 
 	if (r < 0)
@@ -117,8 +118,8 @@ int monitor_new(const struct monitor_options *options, struct monitor **ret_moni
 	fill_defaults(&monitor->options);
 	monitor->normal = window_new(options->window_rows);
 	monitor->abnormal = window_new(options->window_rows);
-	monitor->model = model_new();
-	monitor->onset = model_new();
+	monitor->model = model_new(&model);
+	monitor->onset = model_new(&model);
 	monitor->calibration.capacity = options->window_rows;
 	monitor->calibration.ratios = calloc(options->window_rows, sizeof(double));
 	if (!monitor->normal || !monitor->abnormal || !monitor->model || !monitor->onset ||
@@ -297,12 +298,13 @@ static int refresh_model(struct monitor *monitor, struct error *err)
 	int r;
 
 	if (!monitor->model_is_old)
-		return 0;
-	r = model_build(monitor->model, monitor->normal, monitor->active, monitor->floors,
-			monitor->options.cpv, err);
+		return model_settle(monitor->model, monitor->normal, err);
+	monitor->model_is_built = false;
+	r = model_build(monitor->model, monitor->normal, monitor->active, monitor->floors, err);
 	if (r < 0)
 		return r;
 	monitor->model_is_old = false;
+	monitor->model_is_built = true;
 	return 0;
 }
 
@@ -310,8 +312,10 @@ static int refresh_model(struct monitor *monitor, struct error *err)
 
 static void accept(struct monitor *monitor, const double *row)
 {
+	if (!monitor->model_is_built || monitor->model_is_old ||
+	    model_slide(monitor->model, monitor->normal, row, NULL) < 0)
+		monitor->model_is_old = true;
 	window_push(monitor->normal, row);
-	monitor->model_is_old = true;
 }
 
 static void merge_episode(struct monitor *monitor)
@@ -391,7 +395,7 @@ static bool copy_row(struct monitor *monitor, const double *row)
 /* Scores the row in monitor->row. Positive when there was something to score. */
 static int score(struct monitor *monitor, struct row_verdict *verdict, struct error *err)
 {
-	double *x = monitor->scratch, *residual = monitor->scratch + monitor_columns(monitor);
+	struct model_score figures;
 	int r;
 
 	if (window_rows(monitor->normal) < monitor->options.min_rows || choose_active(monitor) == 0)
@@ -399,9 +403,10 @@ static int score(struct monitor *monitor, struct row_verdict *verdict, struct er
 	r = refresh_model(monitor, err);
 	if (r < 0)
 		return r;
-	if (model_standardise(monitor->model, monitor->row, x) == 0)
-		return 0;
-	verdict->spe = model_residual(monitor->model, x, residual);
+	r = model_score(monitor->model, monitor->row, &figures);
+	if (r < 0 || figures.present == 0)
+		return r;
+	verdict->spe = figures.spe;
 	verdict->components = model_components(monitor->model);
 	return 1;
 }
@@ -409,7 +414,7 @@ static int score(struct monitor *monitor, struct row_verdict *verdict, struct er
 static int take_row(struct monitor *monitor, bool abnormal, struct row_verdict *verdict,
 		    struct error *err)
 {
-	double theta1 = model_thetas(monitor->model)->theta1;
+	double theta1 = monitor->model_is_built ? model_thetas(monitor->model)->theta1 : 0;
 
 	if (abnormal) {
 		verdict->state = monitor->shifted ? ROW_SHIFTED : ROW_ABNORMAL;

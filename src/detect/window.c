@@ -113,6 +113,11 @@ void window_clear(struct window *window)
 	memset(window->present, 0, window->columns * sizeof(*window->present));
 }
 
+size_t window_capacity(const struct window *window)
+{
+	return window->capacity;
+}
+
 size_t window_rows(const struct window *window)
 {
 	return window->rows;

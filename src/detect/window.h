@@ -21,6 +21,7 @@ void window_remove_column(struct window *window, size_t column);
 void window_push(struct window *window, const double *row);
 void window_clear(struct window *window);
 
+size_t window_capacity(const struct window *window);
 size_t window_rows(const struct window *window);
 size_t window_columns(const struct window *window);
 /* Row 0 is the oldest. Borrowed until the next change. */

@@ -1,60 +1,72 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stats/eigen.h"
 
+#include <assert.h>
 #include <cblas.h>
 #include <errno.h>
 #include <lapacke.h>
+#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 
 #include "base/cleanup.h"
 
-/* LAPACK gives rising values; `values` is turned round, vectors are addressed from the end. */
+/* A = Q T Q' with T tridiagonal. LAPACK gives rising values; `values` is turned round. */
 struct eigen {
-	size_t size;
-	double *vectors; /* column-major: vector i of LAPACK's order at vectors + i * size */
+	size_t size_max, size, stride;
+	const double *reduced; /* borrowed from eigen_reduce() to eigen_vectors(): holds Q */
+	double *diagonal, *off_diagonal, *reflectors;
 	double *values;
+	double *scratch; /* 3 x size_max */
 	double *work;
-	lapack_int *integer_work;
+	lapack_int *support, *integer_work;
 	lapack_int work_size, integer_work_size;
 };
 
+enum { BLOCK = 64 /* at least LAPACK's block size for dsytrd and dormtr */ };
+
 DEFINE_CLEANUP(struct eigen *, eigen_free)
 
-static int query_workspace(struct eigen *eigen)
+static void use_one_thread(void)
 {
-	double size;
-	lapack_int integer_size;
-	lapack_int n = (lapack_int)eigen->size;
-
-	if (LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', n, eigen->vectors, n, eigen->values,
-				&size, -1, &integer_size, -1) != 0)
-		return -EINVAL;
-	eigen->work_size = (lapack_int)size;
-	eigen->integer_work_size = integer_size;
-	eigen->work = calloc((size_t)eigen->work_size, sizeof(*eigen->work));
-	eigen->integer_work =
-		calloc((size_t)eigen->integer_work_size, sizeof(*eigen->integer_work));
-	return eigen->work && eigen->integer_work ? 0 : -ENOMEM;
+	openblas_set_num_threads(1); /* two threads are slower at these sizes */
 }
 
-int eigen_new(size_t size, struct eigen **ret_eigen, struct error *err)
+static int reserve(struct eigen *eigen, size_t n)
 {
-	cleanup(eigen_free) struct eigen *eigen = calloc(1, sizeof(*eigen));
-	int r;
+	size_t places = (BLOCK + 18) * n + 64 * BLOCK * 2;
 
+	eigen->diagonal = calloc(n, sizeof(double));
+	eigen->off_diagonal = calloc(n, sizeof(double));
+	eigen->reflectors = calloc(n, sizeof(double));
+	eigen->values = calloc(n, sizeof(double));
+	eigen->scratch = calloc(3 * n, sizeof(double));
+	eigen->work = calloc(places, sizeof(double));
+	eigen->support = calloc(2 * n, sizeof(lapack_int));
+	eigen->integer_work = calloc(10 * n, sizeof(lapack_int));
+	eigen->work_size = (lapack_int)places;
+	eigen->integer_work_size = (lapack_int)(10 * n);
+	return eigen->diagonal && eigen->off_diagonal && eigen->reflectors && eigen->values &&
+			       eigen->scratch && eigen->work && eigen->support &&
+			       eigen->integer_work
+		       ? 0
+		       : -ENOMEM;
+}
+
+int eigen_new(size_t size_max, struct eigen **ret_eigen, struct error *err)
+{
+	static once_flag once = ONCE_FLAG_INIT;
+	cleanup(eigen_free) struct eigen *eigen = calloc(1, sizeof(*eigen));
+
+	assert(size_max >= 1);
+	call_once(&once, use_one_thread);
 	if (!eigen)
 		return error_set(err, -ENOMEM, "out of memory");
-	openblas_set_num_threads(1); /* two threads are slower at these sizes */
-	eigen->size = size;
-	eigen->vectors = calloc(size * size, sizeof(*eigen->vectors));
-	eigen->values = calloc(size, sizeof(*eigen->values));
-	if (!eigen->vectors || !eigen->values)
-		return error_set(err, -ENOMEM, "out of memory for %zu x %zu eigenvectors", size,
-				 size);
-	r = query_workspace(eigen);
-	if (r < 0)
-		return error_set(err, r, "no workspace for %zu x %zu eigenvectors", size, size);
+	eigen->size_max = size_max;
+	if (reserve(eigen, size_max) < 0)
+		return error_set(err, -ENOMEM, "out of memory for %zu eigenvalues", size_max);
 	*ret_eigen = keep(eigen);
 	return 0;
 }
@@ -63,31 +75,58 @@ struct eigen *eigen_free(struct eigen *eigen)
 {
 	if (!eigen)
 		return NULL;
-	free(eigen->vectors);
+	free(eigen->diagonal);
+	free(eigen->off_diagonal);
+	free(eigen->reflectors);
 	free(eigen->values);
+	free(eigen->scratch);
 	free(eigen->work);
+	free(eigen->support);
 	free(eigen->integer_work);
 	free(eigen);
 	return NULL;
 }
 
-int eigen_solve(struct eigen *eigen, const double *matrix, struct error *err)
+size_t eigen_bytes(const struct eigen *eigen)
 {
-	size_t n = eigen->size;
+	return sizeof(*eigen) + (7 * eigen->size_max + (size_t)eigen->work_size) * sizeof(double) +
+	       12 * eigen->size_max * sizeof(lapack_int);
+}
+
+static bool is_finite(const double *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!isfinite(values[i]))
+			return false;
+	return true;
+}
+
+int eigen_reduce(struct eigen *eigen, double *matrix, size_t size, size_t stride, struct error *err)
+{
+	lapack_int n = (lapack_int)size;
+	double *values = eigen->values, *rest = eigen->scratch;
 	lapack_int r;
 
-	/* the lower triangle by rows is the upper one by columns */
-	memcpy(eigen->vectors, matrix, n * n * sizeof(*matrix));
-	r = LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', (lapack_int)n, eigen->vectors,
-				(lapack_int)n, eigen->values, eigen->work, eigen->work_size,
-				eigen->integer_work, eigen->integer_work_size);
-	if (r != 0 || !(eigen->values[0] == eigen->values[0]))
-		return error_set(err, -EDOM, "no eigenpairs: LAPACK answered %d", (int)r);
-	for (size_t i = 0; i < n / 2; i++) {
-		double value = eigen->values[i];
+	assert(size >= 1 && size <= eigen->size_max);
+	eigen->size = size;
+	eigen->stride = stride;
+	eigen->reduced = matrix;
+	r = LAPACKE_dsytrd_work(LAPACK_COL_MAJOR, 'U', n, matrix, (lapack_int)stride,
+				eigen->diagonal, eigen->off_diagonal, eigen->reflectors,
+				eigen->work, eigen->work_size);
+	if (r != 0 || !is_finite(eigen->diagonal, size) ||
+	    !is_finite(eigen->off_diagonal, size - 1))
+		return error_set(err, -EDOM, "no eigenvalues of a matrix that is not finite");
+	memcpy(values, eigen->diagonal, size * sizeof(*values));
+	memcpy(rest, eigen->off_diagonal, (size - 1) * sizeof(*rest));
+	r = LAPACKE_dsterf_work(n, values, rest);
+	if (r != 0)
+		return error_set(err, -EDOM, "no eigenvalues: LAPACK answered %d", (int)r);
+	for (size_t i = 0; i < size / 2; i++) {
+		double value = values[i];
 
-		eigen->values[i] = eigen->values[n - 1 - i];
-		eigen->values[n - 1 - i] = value;
+		values[i] = values[size - 1 - i];
+		values[size - 1 - i] = value;
 	}
 	return 0;
 }
@@ -97,7 +136,37 @@ const double *eigen_values(const struct eigen *eigen)
 	return eigen->values;
 }
 
-const double *eigen_vector(const struct eigen *eigen, size_t position)
+/* From rising to falling order. */
+static void turn_round(double *vectors, size_t count, size_t size, size_t stride)
 {
-	return eigen->vectors + (eigen->size - 1 - position) * eigen->size;
+	for (size_t i = 0; i < count / 2; i++)
+		cblas_dswap((blasint)size, vectors + i * stride, 1,
+			    vectors + (count - 1 - i) * stride, 1);
+}
+
+int eigen_vectors(struct eigen *eigen, size_t count, double *ret_vectors, size_t vector_stride,
+		  struct error *err)
+{
+	lapack_int n = (lapack_int)eigen->size, found = 0, accurate = 1, r;
+	double *diagonal = eigen->scratch, *rest = diagonal + n, *values = rest + n;
+
+	assert(count <= eigen->size);
+	if (count == 0)
+		return 0;
+	memcpy(diagonal, eigen->diagonal, eigen->size * sizeof(*diagonal));
+	memcpy(rest, eigen->off_diagonal, eigen->size * sizeof(*rest));
+	r = LAPACKE_dstemr_work(LAPACK_COL_MAJOR, 'V', 'I', n, diagonal, rest, 0, 0,
+				n - (lapack_int)count + 1, n, &found, values, ret_vectors,
+				(lapack_int)vector_stride, (lapack_int)count, eigen->support,
+				&accurate, eigen->work, eigen->work_size, eigen->integer_work,
+				eigen->integer_work_size);
+	if (r != 0 || (size_t)found != count)
+		return error_set(err, -EDOM, "no eigenvectors: LAPACK answered %d", (int)r);
+	r = LAPACKE_dormtr_work(LAPACK_COL_MAJOR, 'L', 'U', 'N', n, found, eigen->reduced,
+				(lapack_int)eigen->stride, eigen->reflectors, ret_vectors,
+				(lapack_int)vector_stride, eigen->work, eigen->work_size);
+	if (r != 0)
+		return error_set(err, -EDOM, "no eigenvectors: LAPACK answered %d", (int)r);
+	turn_round(ret_vectors, count, eigen->size, vector_stride);
+	return 0;
 }

@@ -1,9 +1,11 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All eigenpairs of a symmetric matrix (LAPACK dsyevd), with the workspace allocated once for a
- * size, so that a solve cannot run out of memory. One owner, one thread at a time; BLAS runs on one
- * thread.
+ * Eigenpairs of a symmetric matrix in two steps, so that the caller can look at all values before
+ * it says how many vectors it wants: reduction to tridiagonal form and all values (LAPACK dsytrd,
+ * dsterf), then the vectors of the largest ones (dstemr, dormtr). Works in the caller's triangle
+ * and has its workspace from the start: n x count places for vectors, the rest O(n). One owner,
+ * one thread at a time; BLAS runs on one thread.
  */
 #include <stddef.h>
 
@@ -11,14 +13,21 @@
 
 struct eigen;
 
-/* For matrices of `size` rows, size >= 1. Returns owned. */
-int eigen_new(size_t size, struct eigen **ret_eigen, struct error *err);
+/* For matrices of up to `size_max` rows, size_max >= 1. Returns owned. */
+int eigen_new(size_t size_max, struct eigen **ret_eigen, struct error *err);
 struct eigen *eigen_free(struct eigen *eigen);
+size_t eigen_bytes(const struct eigen *eigen);
 
-/* `matrix` is size x size, symmetric, finite (only its lower triangle in row-major terms is read).
- * The results stay in the object until the next solve: values in falling order, and vector i as
- * `size` doubles of length one at eigen_vector(i). -EDOM when LAPACK does not converge or the
- * matrix holds a NaN. */
-int eigen_solve(struct eigen *eigen, const double *matrix, struct error *err);
+/* All values. `matrix` is size x size by columns, column j at matrix + j * stride; its upper
+ * triangle with the diagonal is read and replaced, the strict lower one is left alone. -EDOM when
+ * LAPACK does not converge or the matrix is not finite. */
+int eigen_reduce(struct eigen *eigen, double *matrix, size_t size, size_t stride,
+		 struct error *err);
+
+/* Of the newest reduction, in falling order. */
 const double *eigen_values(const struct eigen *eigen);
-const double *eigen_vector(const struct eigen *eigen, size_t position);
+
+/* The vectors of the `count` largest values of the newest reduction, whose triangle must still be
+ * as eigen_reduce() left it: vector i, of length one, at ret_vectors + i * vector_stride. */
+int eigen_vectors(struct eigen *eigen, size_t count, double *ret_vectors, size_t vector_stride,
+		  struct error *err);

@@ -68,9 +68,12 @@ int main(void)
 {
 	cleanup(window_free) struct window *normal = window_new(T);
 	cleanup(window_free) struct window *abnormal = window_new(T);
-	cleanup(model_free) struct model *model = model_new();
+	struct model_options options = {.components = COMPONENTS_CPV, .cpv = cpv};
+	cleanup(model_free) struct model *model = model_new(&options);
 	double row[D], x[D], residual[D], floors[D];
 	bool use[D];
+	const double *lambda;
+	size_t known;
 
 	for (int j = 0; j < D; j++) {
 		use[j] = true;
@@ -90,9 +93,10 @@ int main(void)
 	}
 	print_row("floors", floors, D);
 	printf("alpha %.17g\ncpv %.17g\n", alpha, cpv);
-	if (model_build(model, normal, use, floors, cpv, NULL) < 0)
+	if (model_build(model, normal, use, floors, NULL) < 0)
 		return 1;
-	print_row("eigenvalues", model_eigenvalues(model), D);
+	lambda = model_eigenvalues(model, &known);
+	print_row("eigenvalues", lambda, known);
 	printf("components %zu\n", model_components(model));
 	printf("jackson_mudholkar %.17g\n",
 	       threshold_jackson_mudholkar(model_thetas(model), alpha));
