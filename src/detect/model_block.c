@@ -20,7 +20,17 @@
 
 #define CONVERGENCE_WORST 0.9 /* (lambda beyond the block) / lambda_k: above, steps help little */
 
-enum { SOLUTION_PERIOD_MIN = 4, SOLUTION_PERIOD_DIVISOR = 32 };
+#define JUMP 0.02 /* a relative change of an eigenvalue after which one step is not enough */
+
+enum {
+	SOLUTION_PERIOD_MIN = 4,
+	SOLUTION_PERIOD_DIVISOR = 32,
+	/* settles from one trace of C^3 to the next: a twelfth of the window, within these limits
+	 */
+	CUBE_PERIOD_MIN = 4,
+	CUBE_PERIOD_MAX = 64,
+	CUBE_PERIOD_DIVISOR = 12
+};
 
 int model_pairs_init(struct pairs *pairs, size_t size, double *array, bool with_block,
 		     struct error *err)
@@ -195,6 +205,44 @@ static struct thetas thetas_by_traces(struct model *model, const struct symmetri
 	return thetas;
 }
 
+static bool has_jumped(const struct model *model)
+{
+	const double *values = subspace_values(model->pairs.subspace);
+
+	for (size_t i = 0; i < model->k; i++)
+		if (!(fabs(values[i] - model->lambda[i]) <= JUMP * model->lambda[i]))
+			return true;
+	return false;
+}
+
+/* One step, or two where something large came or went. */
+static int take_steps(struct model *model, const struct symmetric *matrix)
+{
+	struct pairs *pairs = &model->pairs;
+	int r = subspace_step(pairs->subspace, matrix, pairs->block, NULL);
+
+	if (r >= 0 && has_jumped(model))
+		r = subspace_step(pairs->subspace, matrix, pairs->block, NULL);
+	if (r < 0)
+		return r;
+	memcpy(model->lambda, subspace_values(pairs->subspace),
+	       pairs->block * sizeof(*model->lambda));
+	model->known = pairs->block;
+	return 0;
+}
+
+static bool cube_is_due(struct pairs *pairs, size_t t)
+{
+	size_t period = t / CUBE_PERIOD_DIVISOR;
+
+	if (period < CUBE_PERIOD_MIN)
+		period = CUBE_PERIOD_MIN;
+	if (++pairs->since_cube < (period < CUBE_PERIOD_MAX ? period : CUBE_PERIOD_MAX))
+		return false;
+	pairs->since_cube = 0;
+	return true;
+}
+
 /* Positive where a solution from scratch is wanted. */
 static int step(struct model *model)
 {
@@ -205,22 +253,16 @@ static int step(struct model *model)
 	size_t k = model->k;
 	long chosen;
 
-	if (subspace_step(pairs->subspace, &matrix, pairs->block, NULL) < 0)
+	if (take_steps(model, &matrix) < 0)
 		return 1;
-	memcpy(model->lambda, subspace_values(pairs->subspace),
-	       pairs->block * sizeof(*model->lambda));
-	model->known = pairs->block;
 	chosen = model_choose_components(&model->options, &spectrum, pairs->block - 2, k);
 	if (chosen <= 0 || (size_t)chosen + MODEL_EXTRA / 2 > pairs->block ||
 	    model->lambda[pairs->block - 1] > CONVERGENCE_WORST * model->lambda[chosen - 1] ||
 	    !(model->lambda[pairs->block - 1] > MODEL_RANK_TOLERANCE * model->lambda[0]))
 		return 1;
 	model->k = (size_t)chosen;
-	pairs->since_cube++;
 	model->thetas = thetas_by_traces(model, &matrix, trace,
-					 model->k != k || pairs->since_cube >= MODEL_CUBE_PERIOD);
-	if (model->k != k || pairs->since_cube >= MODEL_CUBE_PERIOD)
-		pairs->since_cube = 0;
+					 cube_is_due(pairs, model->t) || model->k != k);
 	return 0;
 }
 

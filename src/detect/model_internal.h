@@ -25,10 +25,9 @@
 #define MODEL_GAP_ERROR 0.001
 
 enum {
-	MODEL_EXTRA = 8,       /* vectors in the block beyond the k */
-	MODEL_BLOCK_MAX = 64,  /* vectors in the block */
-	MODEL_GATHER = 64,     /* rows, or columns, that are gathered at a time */
-	MODEL_CUBE_PERIOD = 64 /* settles from one trace of C^3 to the next */
+	MODEL_EXTRA = 8,      /* vectors in the block beyond the k */
+	MODEL_BLOCK_MAX = 64, /* vectors in the block */
+	MODEL_GATHER = 64     /* rows, or columns, that are gathered at a time */
 };
 
 /* The leading eigenpairs of a matrix of `size` rows: of C, or of the centred K / (t - 1), which has

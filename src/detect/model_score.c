@@ -20,7 +20,8 @@
 
 int model_reserve_score(struct model *model)
 {
-	size_t k = model->k > 0 ? model->k : 1, places = model->score_places;
+	/* a step may make k larger, within its block */
+	size_t k = model->k + MODEL_EXTRA, places = model->score_places;
 	size_t wanted = k * k + partial_work_size(k);
 
 	if (wanted <= places)

@@ -47,7 +47,10 @@ struct world {
 	size_t constants; /* columns that stand still */
 	size_t twins;     /* columns that repeat the one before: exact ties */
 	double drift;     /* of the mean, in deviations per row */
+	bool own_scales;  /* compared with a model of the same deviations */
 };
+
+#define FLOOR 0.01
 
 enum { SOURCES_MAX = 8, COLUMNS_MAX = 600 };
 
@@ -108,7 +111,7 @@ static double column_mean(const struct window *window, size_t j, double *ret_cou
 
 /* Columns of Y, one after the other. */
 static void standardise(struct reference *reference, const struct window *window, double floor,
-			double *y)
+			const struct model *scales, double *y)
 {
 	size_t t = window_rows(window);
 
@@ -121,6 +124,7 @@ static void standardise(struct reference *reference, const struct window *window
 			sum += isnan(value) ? 0 : (value - mean) * (value - mean);
 		}
 		std = fmax(fmax(sqrt(sum / (count - 1)), floor), 1e-9 * fabs(mean));
+		std = scales ? model_std(scales, j) : std;
 		reference->mean[j] = mean;
 		reference->std[j] = std;
 		for (size_t i = 0; i < t; i++) {
@@ -131,8 +135,9 @@ static void standardise(struct reference *reference, const struct window *window
 	}
 }
 
+/* With the deviations of `scales`, where that is given. */
 static int reference_make(struct reference *reference, const struct window *window, double floor,
-			  size_t k)
+			  size_t k, const struct model *scales)
 {
 	size_t d = window_columns(window), t = window_rows(window);
 	cleanup(free) double *y = calloc(d * t, sizeof(*y));
@@ -144,7 +149,7 @@ static int reference_make(struct reference *reference, const struct window *wind
 	reference->c = calloc(d * d, sizeof(double));
 	reference->vectors = calloc(d * d, sizeof(double));
 	reference->lambda = calloc(d, sizeof(double));
-	standardise(reference, window, floor, y);
+	standardise(reference, window, floor, scales, y);
 	for (size_t j = 0; j < d; j++)
 		for (size_t i = 0; i <= j; i++)
 			for (size_t row = 0; row < t; row++)
@@ -197,7 +202,7 @@ static void note(double *worst, double actual, double expected)
 }
 
 static int compare(struct model *model, const struct window *window, const double *row,
-		   double floor, struct distance *distance)
+		   bool own_scales, struct distance *distance)
 {
 	struct reference reference;
 	struct model_score score;
@@ -205,7 +210,8 @@ static int compare(struct model *model, const struct window *window, const doubl
 	size_t known;
 	double t2, spe;
 
-	if (reference_make(&reference, window, floor, model_components(model)) < 0)
+	if (reference_make(&reference, window, FLOOR, model_components(model),
+			   own_scales ? model : NULL) < 0)
 		return -1;
 	spe = reference_spe(&reference, row, &t2);
 	if (model_score(model, row, &score) < 0)
@@ -260,13 +266,14 @@ static int run(const struct world *world, struct model *model, size_t start, siz
 	state = 5;
 	for (size_t j = 0; j < world->d; j++) {
 		use[j] = true;
-		floors[j] = 0.01;
+		floors[j] = FLOOR;
 	}
 	if (fill(world, &window, start) < 0 || model_build(model, window, use, floors, NULL) < 0)
 		return -1;
 	for (size_t i = 0; i < rows; i++) {
 		make_row(world, start + i, row);
-		if (i % every == 0 && compare(model, window, row, 0.01, ret_distance) < 0)
+		if (i % every == 0 &&
+		    compare(model, window, row, world->own_scales, ret_distance) < 0)
 			return -1;
 		ret_distance->k_changes += i > 0 && model_components(model) != k;
 		k = model_components(model);
@@ -343,5 +350,103 @@ static void test_model_full_gaps(void)
 		COMPONENTS_CPV, 80, 1e-9);
 }
 
+struct promise {
+	double spe, t2, lambda, theta12, theta3;
+};
+
+static void run_form(const struct world *world, enum components_rule rule, enum model_form form,
+		     size_t start, const struct promise *promise)
+{
+	cleanup(model_free) struct model *model = new_model(rule, form);
+	struct distance distance;
+
+	check(run(world, model, start, 2 * world->t + 50, 11, &distance) > 0);
+	check_int(model_form(model), form);
+	check(distance.compared > 20);
+	check_near(distance.spe, 0, promise->spe);
+	check_near(distance.t2, 0, promise->t2);
+	check_near(distance.lambda, 0, promise->lambda);
+	check_near(distance.theta1, 0, promise->theta12);
+	check_near(distance.theta2, 0, promise->theta12);
+	check_near(distance.theta3, 0, promise->theta3);
+}
+
+/* theta3 keeps its shape for a twelfth of a window. */
+static void test_model_block_with_a_gap(void)
+{
+	struct promise promise = {1e-3, 1e-4, 1e-6, 1e-6, 0.03};
+	struct world world = {.d = 130, .t = 200, .sources = 5, .noise = 0.5};
+
+	run_form(&world, COMPONENTS_GAP, MODEL_BLOCK, 200, &promise);
+	run_form(&world, COMPONENTS_GAP, MODEL_BLOCK, 60, &promise);
+	world.constants = 10;
+	world.twins = 20;
+	run_form(&world, COMPONENTS_GAP, MODEL_BLOCK, 200, &promise);
+}
+
+/* A column that an outlier has to itself turns away at once. A gap stands at the mean of the last
+ * build: some 1e-3 of a variance. */
+static void test_model_block_outliers_and_gaps(void)
+{
+	struct promise promise = {0.01, 0.01, 2e-3, 3e-3, 0.06};
+	struct world world = {.d = 130, .t = 200, .sources = 5, .noise = 0.5, .outlier = 1e7};
+
+	run_form(&world, COMPONENTS_GAP, MODEL_BLOCK, 200, &promise);
+	world.gaps = 0.02;
+	run_form(&world, COMPONENTS_GAP, MODEL_BLOCK, 200, &promise);
+}
+
+static void test_model_block_in_the_bulk(void)
+{
+	struct promise promise = {0.15, 0.3, 0.1, 0.05, 0.1};
+	struct world world = {.d = 130, .t = 200, .sources = 5, .noise = 2};
+
+	run_form(&world, COMPONENTS_CPV, MODEL_BLOCK, 200, &promise);
+	run_form(&world, COMPONENTS_CPV, MODEL_BLOCK, 100, &promise);
+}
+
+static void test_model_gram_with_a_gap(void)
+{
+	struct promise promise = {1e-3, 1e-3, 1e-4, 1e-4, 0.05};
+	struct world world = {.d = 300, .t = 120, .sources = 5, .noise = 0.5, .own_scales = true};
+
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 60, &promise);
+	world.constants = 10;
+	world.twins = 20;
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+}
+
+static void test_model_gram_outliers_and_gaps(void)
+{
+	struct promise promise = {0.01, 0.01, 5e-3, 0.02, 0.1};
+	struct world world = {
+		.d = 300, .t = 120, .sources = 5, .noise = 0.5, .outlier = 1e7, .own_scales = true};
+
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+	world.gaps = 0.02;
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+}
+
+/* Deviations that may be 5 % off, against the window's own. */
+static void test_model_gram_scales(void)
+{
+	struct promise promise = {0.1, 0.1, 0.15, 0.2, 0.3};
+	struct world world = {.d = 300, .t = 120, .sources = 5, .noise = 0.5};
+
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+}
+
+static void test_model_gram_in_the_bulk(void)
+{
+	struct promise promise = {0.15, 0.3, 0.1, 0.1, 0.1};
+	struct world world = {.d = 300, .t = 120, .sources = 5, .noise = 2, .own_scales = true};
+
+	run_form(&world, COMPONENTS_CPV, MODEL_GRAM, 120, &promise);
+}
+
 TEST_MAIN(TEST(test_model_full_is_exact), TEST(test_model_full_hard_values),
-	  TEST(test_model_full_gaps))
+	  TEST(test_model_full_gaps), TEST(test_model_block_with_a_gap),
+	  TEST(test_model_block_outliers_and_gaps), TEST(test_model_block_in_the_bulk),
+	  TEST(test_model_gram_with_a_gap), TEST(test_model_gram_outliers_and_gaps),
+	  TEST(test_model_gram_scales), TEST(test_model_gram_in_the_bulk))
