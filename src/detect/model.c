@@ -151,6 +151,7 @@ static int build(struct model *model, const struct window *window, struct error 
 	if (r < 0)
 		return r;
 	model->build_due = false;
+	model->slides_unsettled = 0;
 	model->settled = true;
 	return 0;
 }
@@ -198,6 +199,7 @@ int model_slide(struct model *model, const struct window *window, const double *
 	(void)err; /* nothing can fail now; a form that allocates would say so here */
 	model->settled = false;
 	model->slides++;
+	model->slides_unsettled++;
 	if (model->build_due)
 		return 0;
 	if (model->form == MODEL_GRAM)
@@ -248,6 +250,7 @@ int model_settle(struct model *model, const struct window *window, struct error 
 		return give_up(model, r);
 	if (model->build_due)
 		return build_again(model, window, err);
+	model->slides_unsettled = 0;
 	model->settled = true;
 	return 0;
 }

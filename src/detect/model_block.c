@@ -43,10 +43,13 @@ int model_pairs_init(struct pairs *pairs, size_t size, double *array, bool with_
 	pairs->g = calloc(size, sizeof(double));
 	pairs->h = calloc(size, sizeof(double));
 	pairs->diagonal = calloc(size, sizeof(double));
-	if (with_block)
+	if (with_block) {
 		pairs->cube_work = calloc(3 * SYMMETRIC_BLOCK * size, sizeof(double));
+		pairs->scale_before = calloc(size, sizeof(double));
+		pairs->h_before = calloc(size, sizeof(double));
+	}
 	if (!pairs->scale || !pairs->g || !pairs->h || !pairs->diagonal ||
-	    (with_block && !pairs->cube_work))
+	    (with_block && (!pairs->cube_work || !pairs->scale_before || !pairs->h_before)))
 		return error_set(err, -ENOMEM, "out of memory for %zu eigenvalues", size);
 	r = eigen_new(size, &pairs->eigen, err);
 	if (r >= 0 && with_block)
@@ -61,6 +64,8 @@ void model_pairs_deinit(struct pairs *pairs)
 	free(pairs->h);
 	free(pairs->diagonal);
 	free(pairs->cube_work);
+	free(pairs->scale_before);
+	free(pairs->h_before);
 	free(pairs->kept);
 	eigen_free(pairs->eigen);
 	subspace_free(pairs->subspace);
@@ -70,7 +75,7 @@ void model_pairs_deinit(struct pairs *pairs)
 size_t model_pairs_bytes(const struct pairs *pairs)
 {
 	size_t places = 4 * pairs->size + pairs->kept_places +
-			(pairs->cube_work ? 3 * SYMMETRIC_BLOCK * pairs->size : 0);
+			(pairs->cube_work ? (3 * SYMMETRIC_BLOCK + 2) * pairs->size : 0);
 
 	return places * sizeof(double) + (pairs->eigen ? eigen_bytes(pairs->eigen) : 0) +
 	       (pairs->subspace ? subspace_bytes(pairs->subspace) : 0);
@@ -172,6 +177,7 @@ int model_pairs_solve(struct model *model, struct error *err)
 		return r;
 	pairs->since_solution = 0;
 	pairs->since_cube = 0;
+	pairs->images_hold = false;
 	pairs->shape = thetas->theta2 > 0 ? thetas->theta3 / power_3_2(thetas->theta2) : 0;
 	return model_reserve_score(model) < 0 ? error_set(err, -ENOMEM, "out of memory for scores")
 					      : 1;
@@ -215,16 +221,62 @@ static bool has_jumped(const struct model *model)
 	return false;
 }
 
-/* One step, or two where something large came or went. */
+/*
+ * The products of the newest step follow one slide, so that they need not be computed anew. With e
+ * and l the row that entered and the one that left about the shift, S the scales, F = S / S before
+ * and m = h / S the drift of the mean:
+ *   C = F C_before F + S (e e' - l l' + t m_before m_before' - t m m') S
+ * up to the F on the right, which turns a vector by some 1e-3 x (lambda outside the block) /
+ * lambda_k at 720 rows.
+ */
+static void follow_slide(struct model *model)
+{
+	struct pairs *pairs = &model->pairs;
+	struct subspace *subspace = pairs->subspace;
+	double *entered = model->gathered, *left = model->gathered + model->d;
+	double t = (double)model->moments.rows;
+
+	for (size_t j = 0; j < model->d; j++) {
+		double before = pairs->scale_before[j], now = pairs->scale[j];
+
+		entered[j] *= now;
+		left[j] *= now;
+		pairs->scale_before[j] = before > 0 ? now / before : 0;
+		pairs->h_before[j] *= pairs->scale_before[j];
+	}
+	subspace_scale_images(subspace, model->d, pairs->block, pairs->scale_before);
+	subspace_add_product(subspace, model->d, pairs->block, 1, entered);
+	subspace_add_product(subspace, model->d, pairs->block, -1, left);
+	subspace_add_product(subspace, model->d, pairs->block, t, pairs->h_before);
+	subspace_add_product(subspace, model->d, pairs->block, -t, pairs->h);
+}
+
+static void remember_images(struct model *model)
+{
+	struct pairs *pairs = &model->pairs;
+
+	pairs->images_hold = model->form == MODEL_BLOCK;
+	if (!pairs->images_hold)
+		return;
+	memcpy(pairs->scale_before, pairs->scale, model->d * sizeof(double));
+	memcpy(pairs->h_before, pairs->h, model->d * sizeof(double));
+}
+
+/* One step, and another where something large came or went. */
 static int take_steps(struct model *model, const struct symmetric *matrix)
 {
 	struct pairs *pairs = &model->pairs;
-	int r = subspace_step(pairs->subspace, matrix, pairs->block, NULL);
+	bool from_images = pairs->images_hold && model->slides_unsettled == 1 && model->was_full;
+	int r;
 
+	if (from_images)
+		follow_slide(model);
+	r = subspace_step(pairs->subspace, matrix, pairs->block, from_images, NULL);
 	if (r >= 0 && has_jumped(model))
-		r = subspace_step(pairs->subspace, matrix, pairs->block, NULL);
+		r = subspace_step(pairs->subspace, matrix, pairs->block, false, NULL);
 	if (r < 0)
 		return r;
+	remember_images(model);
 	memcpy(model->lambda, subspace_values(pairs->subspace),
 	       pairs->block * sizeof(*model->lambda));
 	model->known = pairs->block;

@@ -83,6 +83,7 @@ void model_full_slide(struct model *model, const struct window *window, const do
 	if (full)
 		model_gather(model, window_row(window, 0), left);
 	moments_slide(&model->moments, entered, full ? left : NULL);
+	model->was_full = full;
 }
 
 /* Mean, deviation and scale of a column; its place in g and h. */

@@ -36,6 +36,8 @@ struct pairs {
 	size_t size, stride;
 	double *array; /* borrowed: the lower triangle holds the products, the upper is scratch */
 	double *scale, *g, *h, *diagonal;
+	double *scale_before, *h_before; /* BLOCK: those of the newest step; NULL else */
+	bool images_hold;                /* the subspace's images are of that step */
 	struct eigen *eigen;
 	struct subspace *subspace; /* NULL in FULL */
 	double *cube_work;
@@ -65,7 +67,9 @@ struct model {
 	struct model_options options;
 	enum model_form form; /* AUTO: nothing built yet */
 	bool frozen, settled, build_due;
-	size_t d, t, capacity, k, known, slides;
+	size_t d, t, capacity, k, known;
+	size_t slides, slides_unsettled; /* since the newest build; since it was settled */
+	bool was_full;                   /* the newest slide took a row out */
 	long *columns;
 	double *mean, *std, *given_floor, *floor, *diagonal;
 	double *lambda;

@@ -169,15 +169,47 @@ static void combine(const struct subspace *subspace, size_t n, size_t count, con
 		    subspace->small, p, 0, to, stride);
 }
 
+void subspace_scale_images(struct subspace *subspace, size_t size, size_t count,
+			   const double *factors)
+{
+	for (size_t c = 0; c < count; c++)
+		for (size_t i = 0; i < size; i++)
+			subspace->images[c * subspace->size_max + i] *= factors[i];
+}
+
+void subspace_add_product(struct subspace *subspace, size_t size, size_t count, double factor,
+			  const double *x)
+{
+	blasint n = (blasint)size;
+
+	for (size_t c = 0; c < count; c++) {
+		size_t place = c * subspace->size_max;
+		double along = cblas_ddot(n, subspace->vectors + place, 1, x, 1);
+
+		cblas_daxpy(n, factor * along, x, 1, subspace->images + place, 1);
+	}
+}
+
+static void swap_images_and_basis(struct subspace *subspace)
+{
+	double *basis = subspace->basis;
+
+	subspace->basis = subspace->images;
+	subspace->images = basis;
+}
+
 int subspace_step(struct subspace *subspace, const struct symmetric *matrix, size_t count,
-		  struct error *err)
+		  bool from_images, struct error *err)
 {
 	size_t n = matrix->size;
-	double *basis;
 
 	assert(count <= subspace->count_max && n <= subspace->size_max && count <= n);
 	assert(matrix->stride == subspace->size_max);
-	symmetric_apply(matrix, subspace->vectors, count, subspace->basis, subspace->images);
+	if (from_images)
+		swap_images_and_basis(subspace);
+	else
+		symmetric_apply(matrix, subspace->vectors, count, subspace->basis,
+				subspace->images);
 	if (orthonormalise(subspace, n, count) < 0)
 		return error_set(err, -EDOM, "no orthonormal basis of %zu vectors", count);
 	symmetric_apply(matrix, subspace->basis, count, subspace->images, subspace->vectors);
@@ -185,8 +217,6 @@ int subspace_step(struct subspace *subspace, const struct symmetric *matrix, siz
 		return error_set(err, -EDOM, "no Ritz pairs of %zu vectors", count);
 	combine(subspace, n, count, subspace->basis, subspace->vectors);
 	combine(subspace, n, count, subspace->images, subspace->basis);
-	basis = subspace->basis;
-	subspace->basis = subspace->images;
-	subspace->images = basis;
+	swap_images_and_basis(subspace);
 	return 0;
 }
