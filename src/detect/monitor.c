@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "detect/budget.h"
 #include "detect/identify.h"
 #include "detect/model.h"
 #include "detect/threshold.h"
@@ -198,6 +199,7 @@ void monitor_remove_column(struct monitor *monitor, size_t column)
 	window_remove_column(monitor->normal, column);
 	window_remove_column(monitor->abnormal, column);
 	model_forget_column(monitor->onset, column);
+	model_forget_column(monitor->model, column);
 	memmove(&monitor->active[column], &monitor->active[column + 1],
 		after * sizeof(*monitor->active));
 	memmove(&monitor->floors[column], &monitor->floors[column + 1],
@@ -495,6 +497,33 @@ int monitor_restore(struct monitor *monitor, const double *row, bool abnormal, s
 bool monitor_episode_is_open(const struct monitor *monitor)
 {
 	return monitor->open;
+}
+
+int monitor_spectrum(const struct monitor *monitor, struct budget_spectrum *ret_spectrum,
+		     double *ret_std)
+{
+	const struct model *model = monitor->open ? monitor->onset : monitor->model;
+	size_t d = model_columns(model), k = model_components(model);
+	double trace = model_thetas(model)->theta1;
+
+	if (d == 0)
+		return -ENODATA;
+	for (size_t i = 0; i < monitor_columns(monitor); i++)
+		ret_std[i] = NAN;
+	for (size_t i = 0; i < d; i++)
+		if (model_window_column(model, i) != MODEL_NO_COLUMN)
+			ret_std[model_window_column(model, i)] = model_std(model, i);
+	for (size_t i = 0; i < k; i++)
+		trace += model_eigenvalues(model)[i];
+	*ret_spectrum = (struct budget_spectrum){
+		.rows = window_rows(monitor->normal),
+		.columns = d,
+		.components = k,
+		.lambda_mean = trace / (double)d,
+		.thetas = *model_thetas(model),
+		.residual = model_eigenvalues(model) + k,
+	};
+	return 0;
 }
 
 int monitor_identify(const struct monitor *monitor, struct contribution *ret_contributions)

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 
+struct budget_spectrum;
 struct monitor;
 
 /* 2,340 VMs of seven metrics: a row of so many columns takes some 30 ms at 720 rows. */
@@ -92,6 +93,13 @@ int monitor_restore(struct monitor *monitor, const double *row, bool abnormal, s
 
 /* Whether an episode is under way. */
 bool monitor_episode_is_open(const struct monitor *monitor);
+
+/* What the error budget (detect/budget.h) asks of the model in force, that of the onset during an
+ * episode: its spectrum, borrowed until the next call with this monitor, and per column
+ * (monitor_columns() places) the standard deviation, NAN where the column takes no part. -ENODATA
+ * before there is a model. It may be one that learns still. */
+int monitor_spectrum(const struct monitor *monitor, struct budget_spectrum *ret_spectrum,
+		     double *ret_std);
 
 /* Paper IV-C3, for one column of the episode under way, with the onset's frozen model. */
 struct contribution {

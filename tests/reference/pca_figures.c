@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "detect/budget.h"
 #include "detect/identify.h"
 #include "detect/model.h"
 #include "detect/monitor.h"
@@ -64,6 +65,33 @@ static void print_identification(const struct model *model, const struct window 
 		       contributions[i].from_zero, contributions[i].abnormal);
 }
 
+/* What both methods make of some mu: method, mu, sigma^2, epsilon. */
+static void print_budgets(const struct model *model)
+{
+	static const double mus[] = {0.001, 0.01, 0.05};
+	struct budget_spectrum spectrum = {
+		.rows = T,
+		.columns = D,
+		.components = model_components(model),
+		.thetas = *model_thetas(model),
+		.residual = model_eigenvalues(model) + model_components(model),
+	};
+
+	for (int j = 0; j < D; j++)
+		spectrum.lambda_mean += model_eigenvalues(model)[j] / D;
+	for (int method = BUDGET_DIRECT; method <= BUDGET_PAPER; method++) {
+		for (int i = 0; i < 3; i++) {
+			struct budget_options options = {(enum budget_method)method, alpha, mus[i],
+							 INFINITY};
+			struct budget budget;
+
+			budget_solve(&options, &spectrum, &budget);
+			printf("budget %d %.17g %.17g %.17g\n", method, mus[i], budget.variance,
+			       budget.epsilon);
+		}
+	}
+}
+
 int main(void)
 {
 	cleanup(window_free) struct window *normal = window_new(T);
@@ -106,5 +134,6 @@ int main(void)
 		printf("spe %.17g\n", model_residual(model, x, residual));
 	}
 	print_identification(model, abnormal);
+	print_budgets(model);
 	return 0;
 }

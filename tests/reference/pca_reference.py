@@ -56,6 +56,54 @@ def thresholds(residual, alpha):
     return jackson_mudholkar, theta[0] + theta[2] / theta[1] * (quantile - v)
 
 
+def direct_variance(residual, alpha, mu):
+    """The sigma^2 that, added to every residual eigenvalue, lifts the rate over the limit to alpha + mu."""
+    limit = thresholds(residual, alpha)[1]
+
+    def spare(variance):
+        theta = [float(((residual + variance) ** power).sum()) for power in (1, 2, 3)]
+        v = theta[1] ** 3 / theta[2] ** 2
+        return alpha + mu - chi2_upper_tail(max(v + (limit - theta[0]) * theta[1] / theta[2], 0), v)
+
+    return bisect(spare, 0, 1 / 3)
+
+
+def paper_variance(residual, every, rows, alpha, mu):
+    """Through epsilon: the largest common error of the eigenvalues that moves X by at most eta."""
+    limit = thresholds(residual, alpha)[0]
+
+    def score(values):
+        if not values.any():
+            return math.inf
+        theta = [float((values ** power).sum()) for power in (1, 2, 3)]
+        h0 = 1 - 2 * theta[0] * theta[2] / (3 * theta[1] ** 2)
+        bracket = (limit / theta[0]) ** h0 - 1 - theta[1] * h0 * (h0 - 1) / theta[0] ** 2
+        return theta[0] * bracket / (h0 * math.sqrt(2 * theta[1]))
+
+    def quantile(p):
+        return bisect(lambda z: 0.5 * math.erfc(z / math.sqrt(2)) - p, -10, 10)
+
+    def spare(epsilon):
+        moved = [score(residual + epsilon), score(np.maximum(residual - epsilon, 0))]
+        return quantile(alpha) - quantile(alpha + mu) - max(abs(x - score(residual)) for x in moved)
+
+    epsilon = bisect(spare, 0, every.mean())
+    d, mean = len(every), every.mean()
+    delta = ((math.sqrt(3 * mean * d + 3 * epsilon * math.sqrt(rows ** 2 + rows * d))
+              - math.sqrt(3 * mean * d)) / math.sqrt(rows + d))
+    return delta ** 2 / 3, epsilon
+
+
+def check_budgets(figures, residual, every, rows, alpha):
+    for method, mu, variance, epsilon in figures["budget"]:
+        if method == 0:
+            # the tail is integrated numerically
+            yield f"direct budget of {mu}", close(variance, direct_variance(residual, alpha, mu), 1e-6)
+        else:
+            expected = paper_variance(residual, every, rows, alpha, mu)
+            yield f"paper's budget of {mu}", close((variance, epsilon), expected, 1e-7)
+
+
 def model_of(normal, floors, cpv):
     mean = normal.mean(axis=0)
     floor = np.maximum(floors, 1e-9 * np.abs(mean))
@@ -101,6 +149,7 @@ def compare(figures):
                                        [expected[j] for j in quotients], rtol=1e-9, atol=1e-13))
     named = {j for j in range(len(mean)) if columns[j][5]}
     yield "names the shifted columns", {4, 9} <= named
+    yield from check_budgets(figures, values[k:], values, len(normal), alpha)
 
 
 def main():
