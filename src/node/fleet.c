@@ -16,7 +16,8 @@
 struct series {
 	struct rate rate;
 	struct observer observer;
-	bool changed; /* since the last frame */
+	bool changed;       /* since the last frame */
+	bool delta_changed; /* the same, of the maximum error */
 };
 
 struct vm {
@@ -34,6 +35,8 @@ struct fleet {
 	size_t count;
 	struct codec *codec; /* NULL: no epoch */
 	uint64_t epoch, sequence;
+	uint64_t delta_version; /* of the newest that the controller sent; 0: as the settings say */
+	uint64_t deltas_told;   /* the one that a frame or an epoch has told */
 	int64_t watermark_usec;
 	bool is_listed; /* there has been a tick, whatever the settings were */
 };
@@ -86,6 +89,7 @@ void fleet_set_settings(struct fleet *fleet, const struct wire_settings *setting
 {
 	fleet->settings = *settings;
 	fleet->watermark_usec = 0;
+	fleet->delta_version = 0;
 	fleet_end_epoch(fleet);
 	for (size_t i = 0; i < fleet->count; i++)
 		for (size_t j = 0; j < METRIC_COUNT; j++)
@@ -249,17 +253,38 @@ static struct series *series_at(const struct fleet *fleet, size_t position)
 			->series[wire_metric_at(fleet->settings.metrics, position % metrics)];
 }
 
+static int32_t exponent_of(double delta)
+{
+	int exponent;
+
+	return track_grid_exponent(delta, &exponent) ? exponent : CODEC_NO_GRID;
+}
+
+int fleet_set_deltas(struct fleet *fleet, const struct wire_deltas *deltas)
+{
+	if (!fleet->codec || deltas->epoch != fleet->epoch)
+		return 0;
+	if (deltas->count > 0 && deltas->items[deltas->count - 1].series >= series_count(fleet))
+		return -EINVAL;
+	for (size_t i = 0; i < deltas->count; i++) {
+		struct series *series = series_at(fleet, deltas->items[i].series);
+
+		series->delta_changed = true;
+		if (observer_set_delta(&series->observer, deltas->items[i].delta) == OBSERVER_SEND)
+			series->changed = true;
+	}
+	fleet->delta_version = deltas->version;
+	return 1;
+}
+
 static int start_codec(struct fleet *fleet, const double *deltas, size_t count)
 {
 	cleanup(free) int32_t *exponents = calloc(count + 1, sizeof(*exponents));
 
 	if (!exponents)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		int exponent;
-
-		exponents[i] = track_grid_exponent(deltas[i], &exponent) ? exponent : CODEC_NO_GRID;
-	}
+	for (size_t i = 0; i < count; i++)
+		exponents[i] = exponent_of(deltas[i]);
 	fleet->codec = codec_free(fleet->codec);
 	return codec_new(exponents, count, &fleet->codec);
 }
@@ -288,7 +313,8 @@ int fleet_begin_epoch(struct fleet *fleet, uint64_t number, uint8_t **ret_data, 
 			  .metrics = fleet->settings.metrics,
 			  .vms = vms,
 			  .vm_count = fleet->count,
-			  .deltas = deltas},
+			  .deltas = deltas,
+			  .delta_version = fleet->delta_version},
 	};
 	int r;
 
@@ -307,13 +333,33 @@ int fleet_begin_epoch(struct fleet *fleet, uint64_t number, uint8_t **ret_data, 
 	}
 	fleet->epoch = number;
 	fleet->sequence = 0;
+	fleet->deltas_told = fleet->delta_version;
 	for (size_t i = 0; i < count; i++) {
 		struct series *series = series_at(fleet, i);
 
 		(void)observer_restart(&series->observer);
 		series->changed = true;
+		series->delta_changed = false;
 	}
 	return 0;
+}
+
+/* The maximum errors that are in force from this frame on; its values are on their grids. */
+static size_t collect_deltas(struct fleet *fleet, struct wire_delta *deltas)
+{
+	size_t changes = 0;
+
+	for (size_t i = 0; i < series_count(fleet); i++) {
+		struct series *series = series_at(fleet, i);
+		double delta = series->observer.delta;
+
+		if (!series->delta_changed)
+			continue;
+		series->delta_changed = false;
+		codec_set_exponent(fleet->codec, (uint32_t)i, exponent_of(delta));
+		deltas[changes++] = (struct wire_delta){(uint32_t)i, delta};
+	}
+	return changes;
 }
 
 static size_t collect_changes(struct fleet *fleet, struct codec_entry *entries)
@@ -340,17 +386,24 @@ int fleet_make_frame(struct fleet *fleet, uint8_t **ret_data, size_t *ret_size, 
 {
 	size_t count = series_count(fleet);
 	cleanup(free) struct codec_entry *entries = calloc(count + 1, sizeof(*entries));
+	cleanup(free) struct wire_delta *deltas = calloc(count + 1, sizeof(*deltas));
 	cleanup(free) uint8_t *payload = malloc(codec_size_max(fleet->codec, count) + 1);
 	struct wire_message message = {
 		.type = WIRE_FRAME,
 		.frame = {.epoch = fleet->epoch,
 			  .sequence = fleet->sequence,
 			  .watermark_usec = fleet->watermark_usec,
-			  .payload = payload},
+			  .payload = payload,
+			  .deltas = deltas},
 	};
 
-	if (!entries || !payload)
+	if (!entries || !deltas || !payload)
 		return error_set(err, -ENOMEM, "out of memory");
+	if (fleet->deltas_told != fleet->delta_version) {
+		message.frame.delta_version = fleet->delta_version;
+		message.frame.delta_count = collect_deltas(fleet, deltas);
+		fleet->deltas_told = fleet->delta_version;
+	}
 	message.frame.payload_size =
 		codec_encode(fleet->codec, entries, collect_changes(fleet, entries), payload);
 	fleet->sequence++;

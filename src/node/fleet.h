@@ -21,6 +21,11 @@ struct fleet *fleet_free(struct fleet *fleet);
 /* Interval, metrics and maximum errors from now on. Ends the epoch. */
 void fleet_set_settings(struct fleet *fleet, const struct wire_settings *settings);
 
+/* Other maximum errors for series of the epoch, in force from the next frame on, which tells them;
+ * what no longer is good enough goes with it. Positive when they were taken; 0: of another epoch,
+ * passed over. -EINVAL: a series that there is not, and nothing is changed. */
+int fleet_set_deltas(struct fleet *fleet, const struct wire_deltas *deltas);
+
 /* One tick's readings: VMs come and go by it, rates and observers take their samples. A change of
  * the set of VMs or of what they are called ends the epoch. Returns the number of VMs, or -ENOMEM.
  */

@@ -3,6 +3,7 @@
  * values at every tick. */
 #include "node/fleet.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -14,7 +15,7 @@ enum { SECOND = 1000000, VMS = 3, SERIES_MAX = VMS * METRIC_PAPER_COUNT, TICKS =
 
 /* What the controller has: the epoch, and per series the value or a gap. */
 struct receiver {
-	uint64_t epoch, sequence;
+	uint64_t epoch, sequence, delta_version;
 	size_t vms, entries;
 	struct codec *codec;
 	double deltas[SERIES_MAX], values[SERIES_MAX];
@@ -66,6 +67,13 @@ static void set_all(struct world *world, double value)
 			set_value(world, i, (enum metric)j, value);
 }
 
+static int32_t exponent_of(double delta)
+{
+	int exponent;
+
+	return track_grid_exponent(delta, &exponent) ? exponent : CODEC_NO_GRID;
+}
+
 static int receive_epoch(struct receiver *receiver, const struct wire_epoch *epoch)
 {
 	int32_t exponents[SERIES_MAX];
@@ -74,14 +82,12 @@ static int receive_epoch(struct receiver *receiver, const struct wire_epoch *epo
 	if (count > SERIES_MAX || epoch->epoch <= receiver->epoch)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		int exponent;
-
 		receiver->deltas[i] = epoch->deltas[i];
-		exponents[i] =
-			track_grid_exponent(epoch->deltas[i], &exponent) ? exponent : CODEC_NO_GRID;
+		exponents[i] = exponent_of(epoch->deltas[i]);
 		receiver->known[i] = false;
 	}
 	receiver->epoch = epoch->epoch;
+	receiver->delta_version = epoch->delta_version;
 	receiver->vms = epoch->vm_count;
 	if (epoch->vm_count > 0)
 		(void)snprintf(receiver->first_name, sizeof(receiver->first_name), "%s",
@@ -90,13 +96,28 @@ static int receive_epoch(struct receiver *receiver, const struct wire_epoch *epo
 	return codec_new(exponents, count, &receiver->codec);
 }
 
+static void receive_deltas(struct receiver *receiver, const struct wire_frame *frame)
+{
+	if (frame->delta_version == 0)
+		return;
+	receiver->delta_version = frame->delta_version;
+	for (size_t i = 0; i < frame->delta_count; i++) {
+		uint32_t series = frame->deltas[i].series;
+
+		receiver->deltas[series] = frame->deltas[i].delta;
+		codec_set_exponent(receiver->codec, series, exponent_of(frame->deltas[i].delta));
+	}
+}
+
 static int receive_frame(struct receiver *receiver, const struct wire_frame *frame)
 {
 	struct codec_entry entries[SERIES_MAX];
 	struct error err = ERROR_INIT;
 
-	if (frame->epoch != receiver->epoch ||
-	    codec_decode(receiver->codec, frame->payload, frame->payload_size, entries,
+	if (frame->epoch != receiver->epoch)
+		return -1;
+	receive_deltas(receiver, frame);
+	if (codec_decode(receiver->codec, frame->payload, frame->payload_size, entries,
 			 &receiver->entries, &err) < 0)
 		return -1;
 	receiver->sequence = frame->sequence;
@@ -160,6 +181,19 @@ static bool guarantee_holds(const struct world *world)
 	return true;
 }
 
+/* Other maximum errors for some series, exact ones among them. */
+static int send_deltas(struct world *world, uint64_t version)
+{
+	struct wire_delta items[SERIES_MAX];
+	struct wire_deltas deltas = {
+		.epoch = world->receiver.epoch, .version = version, .items = items};
+
+	for (uint32_t i = 0; i < world->receiver.vms * METRIC_PAPER_COUNT; i++)
+		if (random() % 3 == 0)
+			items[deltas.count++] = (struct wire_delta){i, (double)(random() % 40) / 4};
+	return fleet_set_deltas(world->fleet, &deltas);
+}
+
 static void test_fleet_first_frame_holds_every_series(void)
 {
 	struct world world;
@@ -181,10 +215,12 @@ static void test_fleet_first_frame_holds_every_series(void)
 	close_world(&world);
 }
 
-/* Random walks and gaps, and what ends an epoch at random: the guarantee holds after every tick. */
+/* Random walks and gaps, what ends an epoch, and other maximum errors, at random: the guarantee
+ * holds after every tick, with the errors that the receiver was told. */
 static void test_fleet_guarantee_over_epochs(void)
 {
 	struct world world;
+	uint64_t version = 0;
 	double value = 0;
 
 	open_world(&world);
@@ -203,11 +239,15 @@ static void test_fleet_guarantee_over_epochs(void)
 			world.snapshot.count = (size_t)random() % (VMS + 1);
 		if (random() % 20 == 0)
 			fleet_end_epoch(world.fleet); /* as a lost connection does */
+		if (random() % 5 == 0 && send_deltas(&world, version + 1) > 0)
+			version++;
 		check_int(send_tick(&world), 0);
+		check_int(world.receiver.delta_version, version);
 		check_int(world.receiver.vms, world.snapshot.count);
 		check(guarantee_holds(&world));
 	}
 	check(world.receiver.epoch > 50);
+	check(version > 200);
 	close_world(&world);
 }
 
@@ -280,6 +320,51 @@ static void test_fleet_new_settings_begin_an_epoch(void)
 	close_world(&world);
 }
 
+static void test_fleet_deltas_are_in_force_with_the_next_frame(void)
+{
+	struct wire_delta items[] = {{METRIC_NETWORK_IN, 0.25}, {METRIC_DISK_READ_OPS, 50}};
+	struct wire_deltas deltas = {.epoch = 1, .version = 7, .items = items, .count = 2};
+	struct world world;
+
+	open_world(&world);
+	set_all(&world, 10);
+	check_int(send_tick(&world), 0);
+	set_all(&world, 10.5);
+	check_int(send_tick(&world), 0); /* within all but the first, which is exact */
+	check_int(world.receiver.entries, VMS);
+	check_int(fleet_set_deltas(world.fleet, &deltas), 1);
+	check_int(send_tick(&world), 0);
+	check_int(world.receiver.epoch, 1); /* no new one, and one value beside the two errors */
+	check_int(world.receiver.entries, 1);
+	check_int(world.receiver.delta_version, 7);
+	check_near(world.receiver.deltas[METRIC_DISK_READ_OPS], 50, 0);
+	check(guarantee_holds(&world));
+	check_int(send_tick(&world), 0);
+	check_int(world.receiver.entries, 0);
+	close_world(&world);
+}
+
+static void test_fleet_deltas_that_fit_nothing_change_nothing(void)
+{
+	struct wire_delta items[] = {{SERIES_MAX, 1}};
+	struct wire_deltas deltas = {.epoch = 1, .version = 1, .items = items, .count = 1};
+	struct world world;
+
+	open_world(&world);
+	set_all(&world, 10);
+	check_int(fleet_set_deltas(world.fleet, &deltas), 0);
+	check_int(send_tick(&world), 0);
+	check_int(fleet_set_deltas(world.fleet, &deltas), -EINVAL);
+	items[0].series = 0;
+	deltas.epoch = 2;
+	check_int(fleet_set_deltas(world.fleet, &deltas), 0);
+	check_int(send_tick(&world), 0);
+	check_int(world.receiver.delta_version, 0);
+	close_world(&world);
+}
+
 TEST_MAIN(TEST(test_fleet_first_frame_holds_every_series), TEST(test_fleet_guarantee_over_epochs),
 	  TEST(test_fleet_change_of_vms_or_names_begins_an_epoch),
-	  TEST(test_fleet_vm_comes_between_others), TEST(test_fleet_new_settings_begin_an_epoch))
+	  TEST(test_fleet_vm_comes_between_others), TEST(test_fleet_new_settings_begin_an_epoch),
+	  TEST(test_fleet_deltas_are_in_force_with_the_next_frame),
+	  TEST(test_fleet_deltas_that_fit_nothing_change_nothing))

@@ -150,6 +150,17 @@ static void take_act(struct node *node, const struct wire_act *act)
 		actor_order(node->actor, act, &asked);
 }
 
+static void take_deltas(struct node *node, const struct wire_deltas *deltas)
+{
+	int r = node->have_settings ? fleet_set_deltas(node->fleet, deltas) : 0;
+
+	if (r > 0)
+		log_debug("maximum errors %llu: %zu series", (unsigned long long)deltas->version,
+			  deltas->count);
+	else if (r < 0)
+		log_warning("maximum errors for series that there are not: passed over");
+}
+
 static int on_received(void *userdata, const uint8_t *data, size_t size)
 {
 	struct node *node = userdata;
@@ -171,6 +182,8 @@ static int on_received(void *userdata, const uint8_t *data, size_t size)
 		take_introspect(node, &message.introspect);
 	else if (message.type == WIRE_ACT)
 		take_act(node, &message.act);
+	else if (message.type == WIRE_DELTAS)
+		take_deltas(node, &message.deltas);
 	wire_message_deinit(&message);
 	return 0;
 }

@@ -133,6 +133,17 @@ static size_t put_value(uint8_t *out, int32_t exponent, int64_t *steps, double v
 	return put_varint(out, zigzag(difference) << 1);
 }
 
+void codec_set_exponent(struct codec *codec, uint32_t series, int32_t exponent)
+{
+	int64_t *steps = &codec->steps[series];
+	int32_t last = codec->exponents[series];
+
+	assert(series < codec->count);
+	*steps = last == CODEC_NO_GRID ? 0
+				       : steps_after_exact(exponent, ldexp((double)*steps, last));
+	codec->exponents[series] = exponent;
+}
+
 size_t codec_entry_size(int32_t exponent, int64_t *steps, double value)
 {
 	uint8_t scratch[CODEC_ENTRY_SIZE_MAX];

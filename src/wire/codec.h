@@ -37,6 +37,10 @@ size_t codec_size_max(const struct codec *codec, size_t entries);
 size_t codec_encode(struct codec *codec, const struct codec_entry *entries, size_t count,
 		    uint8_t *buffer);
 
+/* Another exponent for a series, at both ends between the same two payloads: its last value is
+ * taken to the nearest step of the new grid. */
+void codec_set_exponent(struct codec *codec, uint32_t series, int32_t exponent);
+
 /* `ret_entries` has room for one per series. -EBADMSG with the reason for anything that
  * codec_encode() does not make (short, long, unknown tag, overlong varint, non-finite value); the
  * state is then unusable. */

@@ -167,7 +167,33 @@ static void test_codec_entry_size_counts_what_is_written(void)
 	check_int(codec_entry_size(CODEC_NO_GRID, &steps, 1), 9);
 }
 
-TEST_MAIN(TEST(test_codec_worked_example), TEST(test_codec_round_trip_keeps_every_bit),
-	  TEST(test_codec_refuses_every_truncation),
+/* Grids that change between payloads, to none and back: both ends keep step. */
+static void test_codec_exponents_may_change(void)
+{
+	static const int32_t grids[] = {-1, 3, CODEC_NO_GRID, -20, 900, CODEC_NO_GRID, 0};
+	struct codec *from = NULL, *to = NULL;
+	struct codec_entry out[SERIES];
+	uint8_t buffer[200];
+	size_t count;
+
+	check_int(new_codec(&from), 0);
+	check_int(new_codec(&to), 0);
+	for (size_t i = 0; i < sizeof(grids) / sizeof(grids[0]); i++) {
+		struct codec_entry in = {.series = 1, .value = 8 * (double)(i + 1)};
+
+		codec_set_exponent(from, 1, grids[i]);
+		codec_set_exponent(to, 1, grids[i]);
+		check_int(codec_decode(to, buffer, codec_encode(from, &in, 1, buffer), out, &count,
+				       NULL),
+			  0);
+		check_int(count, 1);
+		check_near(out[0].value, in.value, 0);
+	}
+	codec_free(from);
+	codec_free(to);
+}
+
+TEST_MAIN(TEST(test_codec_exponents_may_change), TEST(test_codec_worked_example),
+	  TEST(test_codec_round_trip_keeps_every_bit), TEST(test_codec_refuses_every_truncation),
 	  TEST(test_codec_refuses_what_it_would_not_write), TEST(test_codec_survives_random_bytes),
 	  TEST(test_codec_entry_size_counts_what_is_written))

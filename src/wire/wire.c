@@ -79,7 +79,7 @@ void wire_make_text(const char *bytes, size_t size, char *ret_text)
 	ret_text[used] = '\0';
 }
 
-static int check_delta(double delta, int code, struct error *err)
+int wire_check_delta(double delta, int code, struct error *err)
 {
 	if (isfinite(delta) && delta >= 0)
 		return 0;
@@ -113,7 +113,8 @@ static int check_settings(const struct wire_settings *settings, int code, struct
 	int r = check_observation(settings->interval_usec, settings->metrics, code, err);
 
 	for (size_t i = 0; r == 0 && i < wire_metric_count(settings->metrics); i++)
-		r = check_delta(settings->deltas[wire_metric_at(settings->metrics, i)], code, err);
+		r = wire_check_delta(settings->deltas[wire_metric_at(settings->metrics, i)], code,
+				     err);
 	return r;
 }
 
@@ -161,7 +162,7 @@ static int check_epoch(const struct wire_epoch *epoch, int code, struct error *e
 	for (size_t i = 0; r == 0 && i < epoch->vm_count; i++)
 		r = check_vm(&epoch->vms[i], code, err);
 	for (size_t i = 0; r == 0 && i < wire_series_count(epoch); i++)
-		r = check_delta(epoch->deltas[i], code, err);
+		r = wire_check_delta(epoch->deltas[i], code, err);
 	return r == 0 ? check_distinct(epoch, code, err) : r;
 }
 
@@ -177,7 +178,9 @@ static int check_message(const struct wire_message *message, int code, struct er
 	case WIRE_EPOCH:
 		return check_epoch(&message->epoch, code, err);
 	case WIRE_FRAME:
-		return 0; /* the payload is the codec's, the times are the controller's to judge */
+		/* the payload is the codec's, the times are the controller's to judge */
+		return wire_check_changes(message->frame.deltas, message->frame.delta_count, code,
+					  err);
 	case WIRE_INTROSPECT:
 		return wire_check_introspect(&message->introspect, code, err);
 	case WIRE_FINDINGS:
@@ -186,6 +189,8 @@ static int check_message(const struct wire_message *message, int code, struct er
 		return wire_check_act(&message->act, code, err);
 	case WIRE_OUTCOME:
 		return wire_check_outcome(&message->outcome, code, err);
+	case WIRE_DELTAS:
+		return wire_check_deltas(&message->deltas, code, err);
 	}
 	return -EINVAL;
 }
@@ -287,24 +292,9 @@ static int encode_epoch(const struct wire_epoch *epoch, uint8_t **ret_data, size
 	out.vms = pointers;
 	out.n_deltas = wire_series_count(epoch);
 	out.deltas = epoch->deltas;
+	out.delta_version = epoch->delta_version;
 	envelope.message_case = ATOM__ENVELOPE__MESSAGE_EPOCH;
 	envelope.epoch = &out;
-	return wire_pack(&envelope, ret_data, ret_size, err);
-}
-
-static int encode_frame(const struct wire_frame *frame, uint8_t **ret_data, size_t *ret_size,
-			struct error *err)
-{
-	Atom__Frame out = ATOM__FRAME__INIT;
-	Atom__Envelope envelope = ATOM__ENVELOPE__INIT;
-
-	out.epoch = frame->epoch;
-	out.sequence = frame->sequence;
-	out.watermark_usec = frame->watermark_usec;
-	out.payload.data = frame->payload;
-	out.payload.len = frame->payload_size;
-	envelope.message_case = ATOM__ENVELOPE__MESSAGE_FRAME;
-	envelope.frame = &out;
 	return wire_pack(&envelope, ret_data, ret_size, err);
 }
 
@@ -325,7 +315,7 @@ int wire_encode(const struct wire_message *message, uint8_t **ret_data, size_t *
 	case WIRE_EPOCH:
 		return encode_epoch(&message->epoch, ret_data, ret_size, err);
 	case WIRE_FRAME:
-		return encode_frame(&message->frame, ret_data, ret_size, err);
+		return wire_encode_frame(&message->frame, ret_data, ret_size, err);
 	case WIRE_INTROSPECT:
 		return wire_encode_introspect(&message->introspect, ret_data, ret_size, err);
 	case WIRE_FINDINGS:
@@ -334,6 +324,8 @@ int wire_encode(const struct wire_message *message, uint8_t **ret_data, size_t *
 		return wire_encode_act(&message->act, ret_data, ret_size, err);
 	case WIRE_OUTCOME:
 		return wire_encode_outcome(&message->outcome, ret_data, ret_size, err);
+	case WIRE_DELTAS:
+		return wire_encode_deltas(&message->deltas, ret_data, ret_size, err);
 	}
 	return -EINVAL;
 }
@@ -397,8 +389,10 @@ static int decode_epoch(Atom__Epoch *in, struct wire_epoch *epoch, struct error 
 {
 	int r;
 
-	*epoch = (struct wire_epoch){
-		.epoch = in->epoch, .interval_usec = in->interval_usec, .metrics = in->metrics};
+	*epoch = (struct wire_epoch){.epoch = in->epoch,
+				     .interval_usec = in->interval_usec,
+				     .metrics = in->metrics,
+				     .delta_version = in->delta_version};
 	if (in->n_vms > WIRE_VMS_MAX)
 		return error_set(err, -EBADMSG, "more than %d VMs", WIRE_VMS_MAX);
 	r = check_observation(in->interval_usec, in->metrics, -EBADMSG, err);
@@ -422,19 +416,6 @@ static int decode_epoch(Atom__Epoch *in, struct wire_epoch *epoch, struct error 
 	return 0;
 }
 
-static void decode_frame(Atom__Frame *in, struct wire_frame *frame)
-{
-	*frame = (struct wire_frame){
-		.epoch = in->epoch,
-		.sequence = in->sequence,
-		.watermark_usec = in->watermark_usec,
-		.payload = in->payload.data,
-		.payload_size = in->payload.len,
-	};
-	in->payload.data = NULL;
-	in->payload.len = 0;
-}
-
 static int decode_message(Atom__Envelope *in, struct wire_message *message, struct error *err)
 {
 	switch (in->message_case) {
@@ -453,8 +434,7 @@ static int decode_message(Atom__Envelope *in, struct wire_message *message, stru
 		return decode_epoch(in->epoch, &message->epoch, err);
 	case ATOM__ENVELOPE__MESSAGE_FRAME:
 		message->type = WIRE_FRAME;
-		decode_frame(in->frame, &message->frame);
-		return 0;
+		return wire_decode_frame(in->frame, &message->frame, err);
 	case ATOM__ENVELOPE__MESSAGE_INTROSPECT:
 		message->type = WIRE_INTROSPECT;
 		return wire_decode_introspect(in->introspect, &message->introspect, err);
@@ -467,6 +447,9 @@ static int decode_message(Atom__Envelope *in, struct wire_message *message, stru
 	case ATOM__ENVELOPE__MESSAGE_OUTCOME:
 		message->type = WIRE_OUTCOME;
 		return wire_decode_outcome(in->outcome, &message->outcome);
+	case ATOM__ENVELOPE__MESSAGE_DELTAS:
+		message->type = WIRE_DELTAS;
+		return wire_decode_deltas(in->deltas, &message->deltas, err);
 	case ATOM__ENVELOPE__MESSAGE__NOT_SET:
 	case _ATOM__ENVELOPE__MESSAGE__CASE_IS_INT_SIZE:
 		break;
@@ -527,6 +510,7 @@ void wire_message_deinit(struct wire_message *message)
 		break;
 	case WIRE_FRAME:
 		free(message->frame.payload);
+		free(message->frame.deltas);
 		break;
 	case WIRE_INTROSPECT:
 		for (size_t i = 0; i < message->introspect.view_count; i++)
@@ -545,6 +529,9 @@ void wire_message_deinit(struct wire_message *message)
 	case WIRE_OUTCOME:
 		free(message->outcome.reason);
 		free(message->outcome.report);
+		break;
+	case WIRE_DELTAS:
+		free(message->deltas.items);
 		break;
 	}
 	*message = (struct wire_message){.type = WIRE_FRAME};

@@ -4,10 +4,11 @@
  * The messages between atom-node and atomd, as plain structs; src/wire/atom.proto is the schema and
  * docs/protocol.md tells the story. A connection goes: node HELLO; controller SETTINGS or REFUSED;
  * node EPOCH and a first FRAME that holds every series; then one FRAME per tick. Any change of the
- * set of series, their order or a Delta is a new EPOCH, again followed by a full frame. SETTINGS
- * may come at any time, as may the pairs INTROSPECT, FINDINGS and ACT, OUTCOME. Decoded messages
- * own their memory. All limits are checked on both ways; strings are valid UTF-8 without control
- * characters.
+ * set of series or their order is a new EPOCH, again followed by a full frame; a change of some
+ * Deltas, which DELTAS asks for, is told by the frame from which on they are in force. SETTINGS and
+ * DELTAS may come at any time, as may the pairs INTROSPECT, FINDINGS and ACT, OUTCOME. Decoded
+ * messages own their memory. All limits are checked on both ways; strings are valid UTF-8 without
+ * control characters.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,7 +43,8 @@ enum wire_type {
 	WIRE_INTROSPECT,
 	WIRE_FINDINGS,
 	WIRE_ACT,
-	WIRE_OUTCOME
+	WIRE_OUTCOME,
+	WIRE_DELTAS
 };
 
 /* Node -> controller, first. */
@@ -83,7 +85,23 @@ struct wire_epoch {
 	metric_set metrics;
 	struct wire_vm *vms;
 	size_t vm_count;
-	double *deltas; /* one per series */
+	double *deltas;         /* one per series */
+	uint64_t delta_version; /* of the newest DELTAS in them; 0: none since the settings */
+};
+
+/* The maximum error of one series of an epoch. */
+struct wire_delta {
+	uint32_t series;
+	double delta; /* >= 0 */
+};
+
+/* Controller -> node: other maximum errors for some series, in rising order of series. A node
+ * passes over those of an epoch that is over; the answer is the next frame, or the next epoch. */
+struct wire_deltas {
+	uint64_t epoch;
+	uint64_t version; /* > 0; grows with each message to a node */
+	struct wire_delta *items;
+	size_t count;
 };
 
 struct wire_frame {
@@ -92,6 +110,10 @@ struct wire_frame {
 	int64_t watermark_usec; /* the wall-clock time of the tick: the values hold up to here */
 	uint8_t *payload;       /* src/wire/codec.h */
 	size_t payload_size;
+	/* in force from this frame on, its payload included; in rising order of series */
+	uint64_t delta_version; /* 0: nothing changes, and there are none */
+	struct wire_delta *deltas;
+	size_t delta_count;
 };
 
 struct wire_abnormal {
@@ -185,6 +207,7 @@ struct wire_message {
 		struct wire_findings findings;
 		struct wire_act act;
 		struct wire_outcome outcome;
+		struct wire_deltas deltas;
 	};
 };
 

@@ -11,6 +11,18 @@ int wire_pack(const Atom__Envelope *envelope, uint8_t **ret_data, size_t *ret_si
 /* Takes the text out of a decoded message; owned, NULL when memory is out. */
 char *wire_take_text(char **text);
 
+int wire_check_delta(double delta, int code, struct error *err);
+
+/* wire_deltas.c */
+int wire_check_changes(const struct wire_delta *items, size_t count, int code, struct error *err);
+int wire_check_deltas(const struct wire_deltas *deltas, int code, struct error *err);
+int wire_encode_deltas(const struct wire_deltas *deltas, uint8_t **ret_data, size_t *ret_size,
+		       struct error *err);
+int wire_decode_deltas(const Atom__Deltas *in, struct wire_deltas *deltas, struct error *err);
+int wire_encode_frame(const struct wire_frame *frame, uint8_t **ret_data, size_t *ret_size,
+		      struct error *err);
+int wire_decode_frame(Atom__Frame *in, struct wire_frame *frame, struct error *err);
+
 /* wire_act.c */
 int wire_check_act(const struct wire_act *act, int code, struct error *err);
 int wire_encode_act(const struct wire_act *act, uint8_t **ret_data, size_t *ret_size,

@@ -102,6 +102,51 @@ static void test_wire_settings_keep_each_delta(void)
 	wire_message_deinit(&out);
 }
 
+static void test_wire_deltas_round_trip(void)
+{
+	cleanup(free) uint8_t *data = NULL;
+	struct wire_delta items[] = {{0, 0}, {20, 2.5}};
+	struct wire_message in = {
+		.type = WIRE_DELTAS,
+		.deltas = {.epoch = 77, .version = 9, .items = items, .count = 2}};
+	struct wire_message out;
+	size_t size;
+
+	check_int(wire_encode(&in, &data, &size, NULL), 0);
+	check_int(wire_decode(data, size, &out, NULL), 0);
+	check_int(out.type, WIRE_DELTAS);
+	check_int(out.deltas.epoch, 77);
+	check_int(out.deltas.version, 9);
+	check_int(out.deltas.count, 2);
+	check_int(out.deltas.items[1].series, 20);
+	check_near(out.deltas.items[1].delta, 2.5, 0);
+	wire_message_deinit(&out);
+}
+
+static void test_wire_frame_tells_deltas(void)
+{
+	cleanup(free) uint8_t *data = NULL;
+	uint8_t payload[] = {1, 2, 3};
+	struct wire_delta items[] = {{3, 0.125}};
+	struct wire_message in = {.type = WIRE_FRAME,
+				  .frame = {.epoch = 77,
+					    .payload = payload,
+					    .payload_size = 3,
+					    .delta_version = 9,
+					    .deltas = items,
+					    .delta_count = 1}};
+	struct wire_message out;
+	size_t size;
+
+	check_int(wire_encode(&in, &data, &size, NULL), 0);
+	check_int(wire_decode(data, size, &out, NULL), 0);
+	check_int(out.frame.payload_size, 3);
+	check_int(out.frame.delta_version, 9);
+	check_int(out.frame.delta_count, 1);
+	check_near(out.frame.deltas[0].delta, 0.125, 0);
+	wire_message_deinit(&out);
+}
+
 static void check_refused(const struct wire_message *message)
 {
 	cleanup(free) uint8_t *data = NULL;
@@ -110,6 +155,25 @@ static void check_refused(const struct wire_message *message)
 
 	check_int(wire_encode(message, &data, &size, &err), -EINVAL);
 	check(err.text[0]);
+}
+
+static void test_wire_deltas_are_checked(void)
+{
+	struct wire_delta items[] = {{4, 1}, {4, 1}};
+	struct wire_message message = {
+		.type = WIRE_DELTAS,
+		.deltas = {.epoch = 1, .version = 1, .items = items, .count = 2}};
+
+	check_refused(&message); /* a series twice */
+	items[1] = (struct wire_delta){5, NAN};
+	check_refused(&message);
+	items[1].delta = -1;
+	check_refused(&message);
+	items[1] = (struct wire_delta){WIRE_SERIES_MAX, 1};
+	check_refused(&message);
+	message.deltas.count = 1;
+	message.deltas.version = 0;
+	check_refused(&message);
 }
 
 static void test_wire_limits_are_checked(void)
@@ -481,10 +545,11 @@ static void test_wire_act_survives_mutations(void)
 	}
 }
 
-TEST_MAIN(TEST(test_wire_introspect_round_trip), TEST(test_wire_findings_round_trip),
-	  TEST(test_wire_text_of_any_bytes), TEST(test_wire_act_round_trip),
-	  TEST(test_wire_act_limits_are_checked), TEST(test_wire_act_numbers_are_checked),
-	  TEST(test_wire_act_bad_bytes_are_refused),
+TEST_MAIN(TEST(test_wire_deltas_round_trip), TEST(test_wire_frame_tells_deltas),
+	  TEST(test_wire_deltas_are_checked), TEST(test_wire_introspect_round_trip),
+	  TEST(test_wire_findings_round_trip), TEST(test_wire_text_of_any_bytes),
+	  TEST(test_wire_act_round_trip), TEST(test_wire_act_limits_are_checked),
+	  TEST(test_wire_act_numbers_are_checked), TEST(test_wire_act_bad_bytes_are_refused),
 	  TEST(test_wire_act_kinds_and_statuses_have_names), TEST(test_wire_outcome_round_trip),
 	  TEST(test_wire_act_survives_mutations), TEST(test_wire_epoch_round_trip),
 	  TEST(test_wire_hello_and_refused_round_trip), TEST(test_wire_settings_keep_each_delta),
