@@ -177,7 +177,8 @@ static json_t *describe_node(const struct node *node, const struct http_request 
 
 	map_foreach (node->vms, i, vm)
 		running += !vm->gone && access_sees(request, vm);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:f, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:f, s:I, s:I, s:I, "
+			 "s:I}",
 			 "name", node->name, "host", node->host, "address", node->address,
 			 "software", node->software, "hypervisor", node->hypervisor, "state",
 			 fleet_node_state_name(node->state), "since", api_time(node->since_usec),
@@ -185,7 +186,8 @@ static json_t *describe_node(const struct node *node, const struct http_request 
 			 (json_int_t)node->epoch, "sequence", (json_int_t)node->sequence,
 			 "interval_seconds", (double)node->interval_usec / (double)USEC_PER_SEC,
 			 "vms", (json_int_t)running, "frames", (json_int_t)node->frames,
-			 "bytes_received", (json_int_t)bytes_of(node));
+			 "bytes_received", (json_int_t)bytes_of(node), "delta_version",
+			 (json_int_t)node->delta_version);
 }
 
 /* A request of one project sees the nodes that its VMs run on. */
@@ -245,8 +247,9 @@ static json_t *describe_series(const struct vm *vm)
 			continue;
 		(void)json_object_set_new(
 			list, info->name,
-			json_pack("{s:o, s:f, s:s, s:s, s:o, s:I, s:I}", "value",
-				  api_number(tracker->value), "delta", tracker->delta, "state",
+			json_pack("{s:o, s:f, s:o, s:s, s:s, s:o, s:I, s:I}", "value",
+				  api_number(tracker->value), "delta", tracker->delta,
+				  "delta_planned", api_number(vm->series[i].planned), "state",
 				  tracker_state_name(tracker->state), "unit", info->unit, "since",
 				  api_time(tracker->since_usec), "samples",
 				  (json_int_t)tracker->ticks, "values_received",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP API (docs/http-api.md): groups with their rows. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,28 @@ static json_t *list_vms(const struct controller *controller, const struct group 
 	return list;
 }
 
+/* What its maximum errors come from and cost. */
+static json_t *describe_tracking(const struct tuner *tuner, const struct group *group)
+{
+	const struct tuning *tuning = &group->tuning;
+	bool known = tuner->budget.mu > 0 && isfinite(tuning->power_loss);
+	json_t *from = json_object();
+
+	for (size_t i = 0; i < group->column_count; i++) {
+		enum metric metric = group->columns[i].metric;
+
+		(void)json_object_set_new(
+			from, metric_info(metric)->name,
+			json_string(delta_source_name(tuner->rules[metric].source)));
+	}
+	return json_pack("{s:f, s:s, s:o, s:o, s:o, s:I, s:o}", "mu", tuner->budget.mu, "budget",
+			 tuner->budget.method == BUDGET_DIRECT ? "direct" : "paper", "delta_std",
+			 api_number(known ? tuning->budget.delta : NAN), "epsilon",
+			 api_number(known ? tuning->budget.epsilon : NAN), "power_loss",
+			 api_number(tuning->power_loss), "version",
+			 (json_int_t)tuning->plan.version, "from", from);
+}
+
 /* NULL: the request may see nothing of it. */
 static json_t *describe_group(const struct controller *controller, const struct group *group,
 			      const struct http_request *request)
@@ -44,14 +67,15 @@ static json_t *describe_group(const struct controller *controller, const struct 
 			? json_integer(group->alarm->id)
 			: json_null();
 	return json_pack(
-		"{s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "name",
+		"{s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "name",
 		group->name, "vms", vms, "columns", (json_int_t)group->column_count, "learning",
 		(json_int_t)group_learning_columns(group), "window_rows",
 		(json_int_t)monitor_window_rows(group->monitor), "window_size",
 		(json_int_t)controller->groups.options.window_rows, "state",
 		group_state_name(group), "spe", api_number(verdict->spe), "q",
 		api_number(verdict->q), "components", (json_int_t)verdict->components, "level",
-		(json_int_t)verdict->level, "time", api_time(group->row_usec), "alarm", alarm);
+		(json_int_t)verdict->level, "time", api_time(group->row_usec), "alarm", alarm,
+		"tracking", describe_tracking(&controller->groups.tuner, group));
 }
 
 int api_groups(void *userdata, struct http_request *request, struct error *err)

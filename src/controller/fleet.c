@@ -2,6 +2,7 @@
 #include "controller/fleet.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,8 +85,10 @@ struct vm *fleet_vm(struct node *node, const struct vm_uuid *uuid)
 	vm->node = node;
 	vm->uuid = *uuid;
 	memcpy(vm->uuid_text, text, sizeof(vm->uuid_text));
-	for (size_t i = 0; i < METRIC_COUNT; i++)
+	for (size_t i = 0; i < METRIC_COUNT; i++) {
 		vm->series[i].column = NO_COLUMN;
+		vm->series[i].planned = NAN;
+	}
 	if (fleet_name_vm(vm, text, "", "", 1) < 0 || map_put(node->vms, text, vm) < 0) {
 		free_vm(vm);
 		return NULL;

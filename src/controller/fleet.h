@@ -25,6 +25,9 @@ struct series {
 	struct tracker tracker;
 	int64_t number; /* of the store, 0: not asked for yet */
 	long column;    /* in the group's monitor, or NO_COLUMN */
+	double planned; /* the maximum error that it shall have (tuner.h); NAN: not said yet */
+	double mean;    /* of so many rows, where the plan goes by it */
+	size_t mean_rows;
 };
 
 struct vm {
@@ -58,6 +61,9 @@ struct node {
 	uint64_t epoch, sequence;
 	bool in_epoch;
 	metric_set metrics;
+	uint64_t delta_version; /* of the maximum errors in force, as the node tells it */
+	uint64_t delta_last;    /* of the newest that was sent or told */
+	bool delta_awaited;     /* sent in this epoch, and not answered yet */
 	struct codec *codec;
 	struct vm **order; /* of the epoch */
 	size_t order_count;

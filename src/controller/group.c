@@ -16,6 +16,7 @@ int groups_init(struct groups *groups, const struct settings *settings, struct h
 	groups->settings = settings;
 	groups->history = history;
 	settings_monitor(settings, &groups->options);
+	tuner_init(&groups->tuner, settings);
 	groups->by_name = map_new();
 	return groups->by_name ? 0 : -ENOMEM;
 }
@@ -27,6 +28,7 @@ static void free_group(struct group *group)
 	monitor_free(group->monitor);
 	free(group->columns);
 	free(group->row);
+	free(group->tuning.std);
 	free(group->name);
 	free(group);
 }
@@ -75,6 +77,7 @@ static struct group *new_group(struct groups *groups, const char *name,
 	if (!group)
 		return NULL;
 	group->selector = selector;
+	tuning_init(&groups->tuner, &group->tuning);
 	group->verdict = (struct row_verdict){.state = ROW_LEARNING, .spe = NAN, .q = NAN};
 	group->name = strdup(name);
 	if (!group->name || monitor_new(&groups->options, &group->monitor, &err) < 0 ||
@@ -101,7 +104,7 @@ static int reserve(struct group *group)
 {
 	size_t capacity = group->column_capacity ? 2 * group->column_capacity : 32;
 	struct column *columns;
-	double *row;
+	double *row, *std;
 
 	if (group->column_count < group->column_capacity)
 		return 0;
@@ -113,6 +116,10 @@ static int reserve(struct group *group)
 	if (!row)
 		return -ENOMEM;
 	group->row = row;
+	std = reallocarray(group->tuning.std, capacity, sizeof(*std));
+	if (!std)
+		return -ENOMEM;
+	group->tuning.std = std;
 	group->column_capacity = capacity;
 	return 0;
 }
@@ -298,6 +305,7 @@ static void build_row(struct groups *groups, struct group *group, int64_t time_u
 		return;
 	note_row(groups, group);
 	react(groups, group);
+	tuner_row(&groups->tuner, group);
 }
 
 static bool is_member(const struct group *group, const struct node *node)

@@ -10,6 +10,7 @@
 #include "controller/alarm.h"
 #include "controller/fleet.h"
 #include "controller/settings.h"
+#include "controller/tuner.h"
 #include "detect/monitor.h"
 
 struct groups;
@@ -29,6 +30,7 @@ struct group {
 	size_t column_count, column_capacity;
 	int64_t row_usec; /* of the newest row, 0: none */
 	struct row_verdict verdict;
+	struct tuning tuning;
 	struct alarm *alarm;  /* while open */
 	struct alarm *recent; /* the last one that was closed, or NULL */
 	bool full;            /* said already that no more columns fit */
@@ -38,6 +40,7 @@ struct groups {
 	struct map *by_name;
 	const struct settings *settings;
 	struct monitor_options options;
+	struct tuner tuner;
 	struct history *history;
 	int64_t last_alarm;
 	uint64_t alarms_opened;

@@ -297,7 +297,7 @@ static void take_over(struct controller *controller, const struct node *node)
 	}
 }
 
-static void start_series(struct node *node, const double *deltas)
+static void start_series(const struct tuner *tuner, struct node *node, const double *deltas)
 {
 	for (size_t i = 0; i < fleet_series_count(node); i++) {
 		enum metric metric;
@@ -306,6 +306,7 @@ static void start_series(struct node *node, const double *deltas)
 
 		series->exists = true;
 		tracker_start_epoch(&series->tracker, deltas[i]);
+		tuner_adopt(tuner, series, metric, deltas[i]);
 		groups_set_floor(vm, metric);
 	}
 }
@@ -339,7 +340,11 @@ static int take_epoch(struct controller *controller, struct node *node,
 	take_over(controller, node);
 	codec_free(node->codec);
 	node->codec = keep(codec);
-	start_series(node, epoch->deltas);
+	node->delta_version = epoch->delta_version;
+	if (epoch->delta_version > node->delta_last)
+		node->delta_last = epoch->delta_version;
+	node->delta_awaited = false;
+	start_series(&controller->groups.tuner, node, epoch->deltas);
 	log_debug("node %s: epoch %llu of %zu VMs", node->name, (unsigned long long)node->epoch,
 		  node->order_count);
 	return 0;
@@ -389,6 +394,8 @@ static int take_frame(struct controller *controller, struct node *node,
 	int r = check_frame(node, frame, err);
 
 	if (r == 0)
+		r = tuner_set_grids(node, frame, err);
+	if (r == 0)
 		r = codec_decode(node->codec, frame->payload, frame->payload_size, node->entries,
 				 &count, err);
 	if (r == 0 && frame->sequence == 0 && count != fleet_series_count(node))
@@ -401,6 +408,7 @@ static int take_frame(struct controller *controller, struct node *node,
 	node->watermark_usec = frame->watermark_usec;
 	node->in_epoch = true;
 	set_state(node, NODE_CONNECTED);
+	tuner_set_in_force(controller->history, node, frame);
 	for (size_t i = 0; i < count; i++)
 		take_entry(controller, node, &node->entries[i], frame->watermark_usec);
 	for (size_t i = 0; i < fleet_series_count(node); i++) {
@@ -410,6 +418,7 @@ static int take_frame(struct controller *controller, struct node *node,
 		tracker_tick(&fleet_series(node, i, &vm, &metric)->tracker);
 	}
 	groups_advance(&controller->groups, &controller->fleet, node);
+	tuner_send(node);
 	inquiries_follow(controller);
 	history_write(controller->history);
 	announce_tell(controller);

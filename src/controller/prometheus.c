@@ -98,6 +98,8 @@ static void print_totals(const struct controller *controller, FILE *stream)
 	       (double)(controller->inquiries.failed + controller->inquiries.refused));
 	simple(stream, "atom_store_errors_total", "counter", "Ticks that could not be written.",
 	       (double)history_failures(controller->history));
+	simple(stream, "atom_mu", "gauge", "Permitted change of the false alarm rate; 0: off.",
+	       controller->groups.tuner.budget.mu);
 	print_actions(&controller->actions, stream);
 	print_receivers(controller->outbox, stream);
 	head(stream, "atom_series", "gauge", "Series by the state of what is known of them.");
@@ -131,6 +133,22 @@ static void print_groups(const struct controller *controller, FILE *stream)
 	map_foreach (groups, i, group)
 		print_group_value(group, "atom_group_window_rows",
 				  (double)monitor_window_rows(group->monitor), stream);
+	head(stream, "atom_group_power_loss", "gauge",
+	     "Share by which the maximum errors in force raise the residual energy.");
+	map_foreach (groups, i, group)
+		print_group_value(group, "atom_group_power_loss", group->tuning.power_loss, stream);
+	head(stream, "atom_group_delta_version", "counter",
+	     "Sets of maximum errors that were planned.");
+	map_foreach (groups, i, group)
+		print_group_value(group, "atom_group_delta_version",
+				  (double)group->tuning.plan.version, stream);
+	if (controller->groups.tuner.budget.mu > 0) {
+		head(stream, "atom_group_delta_std", "gauge",
+		     "Maximum error that track.mu gives, in standard deviations.");
+		map_foreach (groups, i, group)
+			print_group_value(group, "atom_group_delta_std", group->tuning.budget.delta,
+					  stream);
+	}
 }
 
 static void print_series(const struct vm *vm, enum metric metric, const char *name, double value,

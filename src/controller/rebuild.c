@@ -43,6 +43,7 @@ static int take_series(void *userdata, int64_t number, enum metric metric)
 					   .value = point.value,
 					   .delta = point.delta,
 					   .since_usec = point.time_usec};
+	tuner_adopt(&context->controller->groups.tuner, series, metric, point.delta);
 	return 0;
 }
 

@@ -2,6 +2,8 @@
 #include "controller/settings.h"
 
 #include <errno.h>
+#include <math.h>
+#include <string.h>
 
 #include "controller/respond.h"
 
@@ -57,7 +59,29 @@ static const struct config_key keys[] = {
 	{"track.metrics", CONFIG_STRINGS, AT(metrics), "", .choices = METRIC_NAMES,
 	 .help = "Metrics beside the seven of the paper, which are always on."},
 	{"track.delta", CONFIG_NUMBERS, AT(deltas), "", 0, 1e300, .choices = METRIC_NAMES,
-	 .help = "Maximum tracking error per metric, in its unit per interval."},
+	 .help = "Maximum tracking error per metric, in its unit per interval; for "
+		 "CPUUtilization and CPUWait that is percent of the VM's capacity. It stays "
+		 "whatever track.mu says."},
+	{"track.delta_of_mean", CONFIG_NUMBERS, AT(deltas_of_mean), "", 0, 1000,
+	 .choices = METRIC_NAMES,
+	 .help = "The same in percent of the series' mean over the window, followed slowly."},
+	{"track.mu", CONFIG_NUMBER, AT(mu), "0", 0, 0.5,
+	 .help = "By how much tracking errors may change the false alarm rate: the maximum errors "
+		 "of all other metrics come from it. 0: they are fixed."},
+	{"track.budget", CONFIG_CHOICE, AT(budget), "direct", .choices = "direct|paper",
+	 .help = "How track.mu gives errors: by the rate itself, or by the paper's bound on the "
+		 "eigenvalues, which permits about half as much."},
+	{"track.power_loss_max", CONFIG_NUMBER, AT(power_loss_max), "0", 0, 1000,
+	 .help = "At most by this share may the errors that come from track.mu raise the residual "
+		 "energy that an anomaly must stand out from. 0: no bound."},
+	{"track.delta_floor", CONFIG_NUMBERS, AT(delta_floors), "", 0, 1e300,
+	 .choices = METRIC_NAMES,
+	 .help = "No error from track.mu or of the mean is smaller. Default: the metric's "
+		 "resolution."},
+	{"track.delta_cap", CONFIG_NUMBERS, AT(delta_caps), "", 0, 1e300, .choices = METRIC_NAMES,
+	 .help = "... or larger. Default: none, but never more than one standard deviation."},
+	{"track.tune_rows", CONFIG_INTEGER, AT(tune_rows), "60", 1, 100000, .unit = "rows",
+	 .help = "Least time between two rises of an error that comes from track.mu or the mean."},
 	{"detect.window_rows", CONFIG_INTEGER, AT(window_rows), "720", 2, 100000, .unit = "rows",
 	 .help = "Rows of the sliding window M."},
 	{"detect.min_rows", CONFIG_INTEGER, AT(min_rows), "0", 0, 100000, .unit = "rows",
@@ -99,6 +123,69 @@ static const struct config_key keys[] = {
 	 .help = "What is logged to stderr."},
 };
 
+/* NULL: not given. */
+static const double *find_number(const struct config_numbers *numbers, enum metric metric)
+{
+	for (size_t i = 0; i < numbers->count; i++)
+		if (strcmp(numbers->items[i].name, metric_info(metric)->name) == 0)
+			return &numbers->items[i].value;
+	return NULL;
+}
+
+static double number_or(const struct config_numbers *numbers, enum metric metric, double fallback)
+{
+	const double *number = find_number(numbers, metric);
+
+	return number ? *number : fallback;
+}
+
+static struct delta_limits limits_of(const struct settings *settings, enum metric metric)
+{
+	double cap = number_or(&settings->delta_caps, metric, INFINITY);
+	double least = fmin(metric_info(metric)->resolution, cap);
+
+	return (struct delta_limits){number_or(&settings->delta_floors, metric, least), cap};
+}
+
+void settings_delta_rules(const struct settings *settings, struct delta_rule *ret_rules)
+{
+	for (size_t i = 0; i < METRIC_COUNT; i++) {
+		enum metric metric = (enum metric)i;
+		const double *fixed = find_number(&settings->deltas, metric);
+		const double *of_mean = find_number(&settings->deltas_of_mean, metric);
+		struct delta_rule *rule = &ret_rules[i];
+
+		*rule = (struct delta_rule){.fixed = fixed ? *fixed
+							   : metric_info(metric)->default_delta,
+					    .limits = limits_of(settings, metric)};
+		if (of_mean) {
+			rule->source = DELTA_OF_MEAN;
+			rule->share = *of_mean / 100;
+		} else if (!fixed && settings->mu > 0) {
+			rule->source = DELTA_OF_MU;
+		}
+	}
+}
+
+static int check_deltas(const struct settings *settings, struct error *err)
+{
+	for (size_t i = 0; i < METRIC_COUNT; i++) {
+		enum metric metric = (enum metric)i;
+		struct delta_limits limits = limits_of(settings, metric);
+
+		if (find_number(&settings->deltas, metric) &&
+		    find_number(&settings->deltas_of_mean, metric))
+			return error_set(err, -EINVAL,
+					 "%s is in track.delta and in track.delta_of_mean",
+					 metric_info(metric)->name);
+		if (limits.floor > limits.cap)
+			return error_set(err, -EINVAL,
+					 "track.delta_floor of %s is above its track.delta_cap",
+					 metric_info(metric)->name);
+	}
+	return 0;
+}
+
 static int check(const void *userdata, struct error *err)
 {
 	const struct settings *settings = userdata;
@@ -106,6 +193,8 @@ static int check(const void *userdata, struct error *err)
 	if (*settings->external_url && !settings_is_url(settings->external_url))
 		return error_set(err, -EINVAL,
 				 "http.external_url must begin with http:// or https://");
+	if (check_deltas(settings, err) < 0)
+		return -EINVAL;
 	return settings_notify_check(&settings->notify, err);
 }
 
@@ -117,20 +206,16 @@ int settings_observation(const struct settings *settings, struct wire_settings *
 {
 	struct wire_settings observation = {.interval_usec = settings->interval_usec,
 					    .metrics = METRIC_SET_PAPER};
+	struct delta_rule rules[METRIC_COUNT];
 
+	settings_delta_rules(settings, rules);
 	for (size_t i = 0; i < METRIC_COUNT; i++)
-		observation.deltas[i] = metric_info((enum metric)i)->default_delta;
+		observation.deltas[i] = rules[i].fixed;
 	for (size_t i = 0; i < settings->metrics.count; i++) {
 		enum metric metric;
 
 		if (metric_parse(settings->metrics.items[i], &metric) == 0)
 			observation.metrics |= 1u << metric;
-	}
-	for (size_t i = 0; i < settings->deltas.count; i++) {
-		enum metric metric;
-
-		if (metric_parse(settings->deltas.items[i].name, &metric) == 0)
-			observation.deltas[metric] = settings->deltas.items[i].value;
 	}
 	if (settings->min_rows > settings->window_rows)
 		return error_set(err, -EINVAL, "detect.min_rows is more than detect.window_rows");

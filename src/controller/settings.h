@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "controller/tuner.h"
 #include "detect/monitor.h"
 #include "notify/settings.h"
 #include "wire/wire.h"
@@ -36,7 +37,10 @@ struct settings {
 	int64_t retention_usec;
 	int64_t interval_usec;
 	struct config_strings metrics;
-	struct config_numbers deltas;
+	struct config_numbers deltas, deltas_of_mean, delta_floors, delta_caps;
+	double mu, power_loss_max; /* 0: off */
+	int budget;                /* enum budget_method */
+	int64_t tune_rows;
 	int64_t window_rows, min_rows, onset_rows, clear_rows, unlock_rows;
 	double alpha, cpv, b1, b2;
 	int threshold; /* enum threshold_method */
@@ -55,4 +59,6 @@ extern const struct config_table settings_table;
 /* What the nodes are told, and what the monitors get. -EINVAL where the keys do not go together. */
 int settings_observation(const struct settings *settings, struct wire_settings *ret_observation,
 			 struct error *err);
+/* How each metric's maximum error comes about. */
+void settings_delta_rules(const struct settings *settings, struct delta_rule *ret_rules);
 void settings_monitor(const struct settings *settings, struct monitor_options *ret_options);

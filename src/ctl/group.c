@@ -74,6 +74,24 @@ static int list(bool json)
 	return EXIT_OK;
 }
 
+/* What its maximum tracking errors come from and cost; nothing while there is no model. */
+static void print_tracking(const json_t *tracking)
+{
+	double mu = json_number_value(json_object_get(tracking, "mu"));
+	const json_t *loss = json_object_get(tracking, "power_loss");
+
+	if (!json_is_number(loss))
+		return;
+	if (mu > 0)
+		printf("maximum errors: mu %g %% (%s) gives %.2g std, set %lld; ", 100 * mu,
+		       json_text(tracking, "budget"),
+		       json_number_value(json_object_get(tracking, "delta_std")),
+		       (long long)json_whole(tracking, "version"));
+	else
+		fputs("maximum errors: fixed; ", stdout);
+	printf("they raise the residual energy by %.0f %%\n", 100 * json_number_value(loss));
+}
+
 /* SPE over Q on a logarithmic scale, so that a large alarm does not flatten the rest. */
 static void print_sparkline(const json_t *rows)
 {
@@ -137,6 +155,7 @@ static int show(const char *name, bool json)
 		     json_array_size(json_object_get(body, "vms")),
 		     (long long)json_whole(body, "window_rows"),
 		     (long long)json_whole(body, "window_size"));
+	print_tracking(json_object_get(body, "tracking"));
 	print_sparkline(json_object_get(body, "rows"));
 	print_rows(json_object_get(body, "rows"));
 	return EXIT_OK;

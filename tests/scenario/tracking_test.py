@@ -15,8 +15,9 @@ def read_points(world, vm, metric, start, end):
     return world.get(f"/api/v1/vms/{vm}/metrics/{metric}?{query}")["points"]
 
 
-def check_guarantee(world, trace):
-    """Every cell of the trace lies within delta of what the API says was in force then."""
+def check_guarantee(world, trace, outages=()):
+    """Every cell of the trace lies within delta of what the API says was in force then; rows of outages
+    (milliseconds, from and to) are left out."""
     with open(trace, encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     checked = 0
@@ -31,7 +32,7 @@ def check_guarantee(world, trace):
             now = round(float(row["t"]) * 1000)
             while position + 1 < len(times) and times[position + 1] <= now:
                 position += 1
-            if position < 0 or not row[column]:
+            if position < 0 or not row[column] or any(start < now < end for start, end in outages):
                 continue
             point = points[position]
             assert point["state"] == "good", f"{column} at {row['t']}: {point}"
