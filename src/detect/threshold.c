@@ -12,6 +12,7 @@
 
 #define H0_LOGNORMAL 1e-3
 #define DEGREES_MAX 1e9
+#define DEGREES_NORMAL 1e5 /* as good as normal; moments of more are lost in rounding */
 
 /* theta1 (1 + h0 s)^(1/h0); for h0 -> 0 that is theta1 e^s. NaN where there is no finite answer. */
 static double transform(double theta1, double h0, double s)
@@ -61,6 +62,20 @@ double threshold_prequential(const struct thetas *thetas, double mean, double st
 	double v = matching_degrees(thetas);
 
 	return thetas->theta1 * (mean + std * (chi2_upper_quantile(alpha, v) - v) / sqrt(2 * v));
+}
+
+/* For X ~ chi2_v below q: E(X; X < q) = v P(chi2_{v+2} < q), and for X^2 v (v + 2) P(chi2_{v+4} <
+ * q).
+ */
+void threshold_restore_moments(const struct thetas *thetas, double alpha, double *mean, double *std)
+{
+	double v = fmin(matching_degrees(thetas), DEGREES_NORMAL);
+	double q = chi2_upper_quantile(alpha, v);
+	double first = v * (1 - chi2_upper_tail(q, v + 2)) / (1 - alpha);
+	double second = v * (v + 2) * (1 - chi2_upper_tail(q, v + 4)) / (1 - alpha);
+
+	*std *= sqrt(2 * v / (second - first * first));
+	*mean += *std * (v - first) / sqrt(2 * v);
 }
 
 double threshold_t2(size_t components, size_t rows, double alpha)

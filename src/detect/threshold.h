@@ -25,6 +25,12 @@ double threshold_hbe(const struct thetas *thetas, double alpha);
  * model's own rows say. */
 double threshold_prequential(const struct thetas *thetas, double mean, double std, double alpha);
 
+/* Mean and standard deviation of SPE / theta1 over accepted rows only, those below the limit for
+ * alpha, made into what all normal rows have, by HBE's shape. Without it a limit that decides which
+ * rows it is calibrated by is too low, most where few eigenvalues rule. */
+void threshold_restore_moments(const struct thetas *thetas, double alpha, double *mean,
+			       double *std);
+
 /* The limit of T2 = sum_{i<=k} (v_i'x)^2 / lambda_i of a new row, when mean and covariance are
  * estimates from `rows` rows: k (t^2 - 1) / (t (t - k)) F_{k, t-k} (Tracy, Young & Mason 1992),
  * 1 <= components < rows. */

@@ -155,6 +155,42 @@ static void test_prequential_of_the_models_own_moments_is_hbe(void)
 	check_near(threshold_prequential(&thetas, 1.7, 1.7 * std, 0.002), 1.7 * hbe, 1e-12 * hbe);
 }
 
+/* Two equal eigenvalues: SPE / theta1 = X is exponential of mean 1. Cut off at its upper alpha
+ * quantile q, E X = 1 - q a and E X^2 = 2 - a (q^2 + 2 q) with a = alpha / (1 - alpha). */
+static void test_restored_moments_are_those_of_all_rows(void)
+{
+	double lambda[2] = {0.7, 0.7}, alpha = 0.01, q = -log(alpha), a = alpha / (1 - alpha);
+	double mean = 1 - q * a, std = sqrt(2 - a * (q * q + 2 * q) - mean * mean);
+	struct thetas thetas = thetas_of(lambda, 2);
+
+	threshold_restore_moments(&thetas, alpha, &mean, &std);
+	check_near(mean, 1, 1e-9);
+	check_near(std, 1, 1e-9);
+}
+
+/* Many degrees: a normal law that has lost its upper alpha, whose mean is -density / (1 - alpha).
+ */
+static void test_restored_moments_of_many_degrees(void)
+{
+	double lambda[700], mean = 1, std = 1, c = 2.878161739095484;
+	double density = exp(-0.5 * c * c) / sqrt(2 * M_PI) / 0.998;
+	struct thetas thetas;
+
+	fill(lambda, 700, 1);
+	thetas = thetas_of(lambda, 700);
+	threshold_restore_moments(&thetas, 0.002, &mean, &std);
+	check_near(std, 1 / sqrt(1 - c * density - density * density), 2e-3);
+	check_near(mean, 1 + std * density, 1e-3);
+	fill(lambda, 700, 1e-3);
+	thetas = thetas_of(lambda, 700);
+	thetas.theta1 *= 1e6; /* as of 7e8 eigenvalues */
+	thetas.theta2 *= 1e6;
+	thetas.theta3 *= 1e6;
+	mean = std = 1;
+	threshold_restore_moments(&thetas, 0.002, &mean, &std);
+	check_near(std, 1 / sqrt(1 - c * density - density * density), 1e-3);
+}
+
 /* One component: T2 is Student's t squared, times 1 + 1 / t for the mean's error. Student's
  * published two-sided 1 % point for 10 degrees is 3.169273. */
 static void test_t2_of_one_component_is_student(void)
@@ -203,5 +239,7 @@ TEST_MAIN(TEST(test_hbe_is_exact_for_equal_eigenvalues), TEST(test_hbe_is_exact_
 	  TEST(test_jackson_mudholkar_is_close_for_equal_eigenvalues),
 	  TEST(test_thresholds_over_small_spectra), TEST(test_thresholds_over_large_spectra),
 	  TEST(test_prequential_of_the_models_own_moments_is_hbe),
-	  TEST(test_t2_of_one_component_is_student), TEST(test_t2_tends_to_chi2),
-	  TEST(test_combined_index_is_close_to_exact), TEST(test_threshold_grows_with_confidence))
+	  TEST(test_restored_moments_are_those_of_all_rows),
+	  TEST(test_restored_moments_of_many_degrees), TEST(test_t2_of_one_component_is_student),
+	  TEST(test_t2_tends_to_chi2), TEST(test_combined_index_is_close_to_exact),
+	  TEST(test_threshold_grows_with_confidence))
