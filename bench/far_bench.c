@@ -26,13 +26,12 @@ enum { RUNS = 8, JOBS_MAX = 64, LOCKOUT_MAX = 30, CHOICES_MAX = 4, SETTINGS_MAX 
 
 static void fill_default(struct monitor_options *options)
 {
-	monitor_options_default(options);
+	monitor_options_preset(options, MONITOR_CALIBRATED);
 }
 
 static void fill_paper_threshold(struct monitor_options *options)
 {
-	monitor_options_default(options);
-	options->threshold = THRESHOLD_JACKSON_MUDHOLKAR;
+	monitor_options_preset(options, MONITOR_PAPER);
 }
 
 static const struct preset presets[] = {

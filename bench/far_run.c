@@ -40,7 +40,7 @@ static int set_up(struct run *run)
 	run->exact = exact_new(d, FAR_WINDOW, covariance, run->plan->family.rho);
 	if (!run->exact)
 		return -ENOMEM;
-	monitor_options_default(&options);
+	monitor_options_preset(&options, MONITOR_CALIBRATED);
 	run->plan->preset->fill(&options);
 	options.window_rows = FAR_WINDOW;
 	options.min_rows = FAR_WINDOW;

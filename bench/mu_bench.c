@@ -336,7 +336,7 @@ static int run_all(const struct matrix *matrices, size_t count, const struct met
 		.period_rows = 60,
 	};
 
-	monitor_options_default(&options.monitor);
+	monitor_options_preset(&options.monitor, MONITOR_CALIBRATED);
 	*ret_tally = (struct tally){0};
 	for (size_t i = 0; i < count; i++)
 		if (run_matrix(&matrices[i], &options, size, ret_tally) < 0)

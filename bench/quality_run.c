@@ -20,18 +20,19 @@ DEFINE_CLEANUP(struct monitor *, monitor_free)
 
 /* Presets */
 
-/* As printed: only normal rows enter M, each abnormal row is an alarm, nothing unlocks. */
+static void fill_calibrated(struct monitor_options *options)
+{
+	monitor_options_preset(options, MONITOR_CALIBRATED);
+}
+
 static void fill_paper(struct monitor_options *options)
 {
-	monitor_options_default(options);
-	options->threshold = THRESHOLD_JACKSON_MUDHOLKAR;
-	options->onset_rows = options->clear_rows = 1;
-	options->unlock_rows = SIZE_MAX;
+	monitor_options_preset(options, MONITOR_PAPER);
 	options->min_rows = options->window_rows;
 }
 
 static const struct preset presets[] = {
-	{"default", monitor_options_default},
+	{"calibrated", fill_calibrated},
 	{"paper", fill_paper},
 };
 
@@ -119,14 +120,12 @@ static int start(struct pass *pass, struct error *err)
  * constant column that changed) is the highest there is. */
 static double score_of(const struct row_verdict *verdict)
 {
-	double score = verdict->spe / verdict->q;
-
-	return isnan(score) ? 0 : fmin(score, DBL_MAX);
+	return fmin(verdict->score, DBL_MAX);
 }
 
 static bool is_abnormal(const struct row_verdict *verdict)
 {
-	return verdict->state == ROW_ABNORMAL || verdict->state == ROW_SHIFTED;
+	return verdict->state == ROW_ABNORMAL;
 }
 
 /* An alarm that stands already when the judged rows begin is one of theirs. */

@@ -157,7 +157,7 @@ static int replay_rows(struct controller *controller, struct group *group,
 		bool is_last = i + 1 == replay->row_count;
 
 		r = monitor_restore(group->monitor, replay->values + i * replay->columns,
-				    state == ROW_ABNORMAL || state == ROW_SHIFTED, err);
+				    state, err);
 		if (r >= 0)
 			r = accept_between(
 				controller, group, &acceptances, replay->rows[i].time_usec,

@@ -88,18 +88,20 @@ static const struct config_key keys[] = {
 	 .help = "Rows in M before any row is scored. 0: a quarter of the window, at least 30."},
 	{"detect.alpha", CONFIG_NUMBER, AT(alpha), "0.002", 1e-9, 0.49,
 	 .help = "False alarm rate per row that the threshold aims at."},
-	{"detect.cpv", CONFIG_NUMBER, AT(cpv), "0.9", 0.01, 0.9999,
-	 .help = "Share of the variance that the principal components must exceed."},
+	{"detect.preset", CONFIG_CHOICE, AT(preset), "calibrated", .choices = "calibrated|paper",
+	 .help = "How rows are judged: limits calibrated on the rows that came, with a reference "
+		 "of two weeks of rows a minute, or as the paper prints it. docs/detection.md."},
+	{"detect.cpv", CONFIG_NUMBER, AT(cpv), "0", 0, 0.9999,
+	 .help = "Share of the variance that the principal components must exceed. 0: by the "
+		 "preset, 0.95 or the paper's 0.9."},
 	{"detect.b1", CONFIG_NUMBER, AT(b1), "2", 0, 1e9,
 	 .help = "A column is suspected when its residual energy grew by this factor (rd)."},
 	{"detect.b2", CONFIG_NUMBER, AT(b2), "3", 0, 1e9,
 	 .help = "... and named when it is off by this many standard deviations (stddev)."},
-	{"detect.threshold", CONFIG_CHOICE, AT(threshold), "hbe", .choices = "paper|hbe",
-	 .help = "Limit of SPE: the paper's Jackson-Mudholkar, or Hall-Buckley-Eagleson."},
-	{"detect.onset_rows", CONFIG_INTEGER, AT(onset_rows), "2", 1, 1000, .unit = "rows",
-	 .help = "Consecutive abnormal rows that open an alarm."},
-	{"detect.clear_rows", CONFIG_INTEGER, AT(clear_rows), "3", 1, 1000, .unit = "rows",
-	 .help = "Consecutive normal rows that close it."},
+	{"detect.onset_rows", CONFIG_INTEGER, AT(onset_rows), "0", 0, 1000, .unit = "rows",
+	 .help = "Consecutive abnormal rows that open an alarm. 0: by the preset, 2 or 1."},
+	{"detect.clear_rows", CONFIG_INTEGER, AT(clear_rows), "0", 0, 1000, .unit = "rows",
+	 .help = "Consecutive normal rows that close it. 0: by the preset, 3 or 1."},
 	{"detect.unlock_rows", CONFIG_INTEGER, AT(unlock_rows), "0", 0, 100000, .unit = "rows",
 	 .help = "An alarm of this level is a lasting shift: M moves on. 0: a quarter of the "
 		 "window."},
@@ -223,18 +225,22 @@ int settings_observation(const struct settings *settings, struct wire_settings *
 	return 0;
 }
 
+static size_t given(int64_t rows, size_t preset)
+{
+	return rows > 0 ? (size_t)rows : preset;
+}
+
 void settings_monitor(const struct settings *settings, struct monitor_options *ret_options)
 {
-	*ret_options = (struct monitor_options){
-		.window_rows = (size_t)settings->window_rows,
-		.min_rows = (size_t)settings->min_rows,
-		.alpha = settings->alpha,
-		.cpv = settings->cpv,
-		.b1 = settings->b1,
-		.b2 = settings->b2,
-		.onset_rows = (size_t)settings->onset_rows,
-		.clear_rows = (size_t)settings->clear_rows,
-		.unlock_rows = (size_t)settings->unlock_rows,
-		.threshold = (enum threshold_method)settings->threshold,
-	};
+	monitor_options_preset(ret_options, (enum monitor_preset)settings->preset);
+	monitor_options_scale(ret_options, (size_t)settings->window_rows);
+	ret_options->alpha = settings->alpha;
+	ret_options->b1 = settings->b1;
+	ret_options->b2 = settings->b2;
+	if (settings->cpv > 0)
+		ret_options->cpv = settings->cpv;
+	ret_options->min_rows = given(settings->min_rows, ret_options->min_rows);
+	ret_options->onset_rows = given(settings->onset_rows, ret_options->onset_rows);
+	ret_options->clear_rows = given(settings->clear_rows, ret_options->clear_rows);
+	ret_options->unlock_rows = given(settings->unlock_rows, ret_options->unlock_rows);
 }

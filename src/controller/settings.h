@@ -43,7 +43,7 @@ struct settings {
 	int64_t tune_rows;
 	int64_t window_rows, min_rows, onset_rows, clear_rows, unlock_rows;
 	double alpha, cpv, b1, b2;
-	int threshold; /* enum threshold_method */
+	int preset; /* enum monitor_preset */
 	struct config_records groups;
 	int64_t reopen_usec;
 	struct config_records respond; /* of struct respond_rule */

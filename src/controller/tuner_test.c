@@ -45,7 +45,7 @@ static int open_world(struct world *world, double mu)
 	world->group.name = world->name;
 	world->group.columns = world->columns;
 	world->group.column_count = COLUMNS;
-	monitor_options_default(&options);
+	monitor_options_preset(&options, MONITOR_CALIBRATED);
 	options.window_rows = 120;
 	if (monitor_new(&options, &world->group.monitor, NULL) < 0)
 		return -1;

@@ -19,7 +19,7 @@ DEFINE_CLEANUP(struct monitor *, monitor_free)
 static const char help[] =
 	"Usage: atom detect FILE... [--report-from N] [--label COLUMN] [--window ROWS] [--alpha "
 	"A]\n"
-	"                   [--threshold hbe|paper] [--min-rows N] [--onset N] [--clear N]\n"
+	"                   [--preset calibrated|paper] [--min-rows N] [--onset N] [--clear N]\n"
 	"                   [--unlock N] [--ignore COLUMN]... [--floor COLUMN=X]... [--json]\n"
 	"Runs the monitor over CSV files (also .xz, .gz), each column a series: which rows are\n"
 	"abnormal, which columns are behind it, and why. Several files are one after the other;\n"
@@ -67,7 +67,7 @@ static bool floor_of(const struct option_list *floors, const char *name, double 
 }
 
 struct arguments {
-	const char *window, *alpha, *threshold, *min_rows, *onset, *clear, *unlock, *label,
+	const char *window, *alpha, *preset, *min_rows, *onset, *clear, *unlock, *label,
 		*report_from;
 	struct option_list ignored, floors;
 	bool json;
@@ -155,17 +155,22 @@ static bool take_rows(const char *name, const char *text, unsigned long least, s
 
 static bool fill_options(const struct arguments *arguments, struct monitor_options *options)
 {
-	monitor_options_default(options);
-	if (arguments->alpha && !options_real("alpha", arguments->alpha, &options->alpha))
-		return false;
-	if (arguments->threshold && strcmp(arguments->threshold, "paper") == 0)
-		options->threshold = THRESHOLD_JACKSON_MUDHOLKAR;
-	else if (arguments->threshold && strcmp(arguments->threshold, "hbe") != 0) {
-		(void)terminal_fail(EXIT_USAGE, "--threshold must be hbe or paper");
+	size_t window = 720;
+
+	if (arguments->preset && strcmp(arguments->preset, "calibrated") != 0 &&
+	    strcmp(arguments->preset, "paper") != 0) {
+		(void)terminal_fail(EXIT_USAGE, "--preset must be calibrated or paper");
 		return false;
 	}
-	return take_rows("window", arguments->window, 2, &options->window_rows) &&
-	       take_rows("min-rows", arguments->min_rows, 2, &options->min_rows) &&
+	monitor_options_preset(options, arguments->preset && *arguments->preset == 'p'
+						? MONITOR_PAPER
+						: MONITOR_CALIBRATED);
+	if (!take_rows("window", arguments->window, 2, &window))
+		return false;
+	monitor_options_scale(options, window);
+	if (arguments->alpha && !options_real("alpha", arguments->alpha, &options->alpha))
+		return false;
+	return take_rows("min-rows", arguments->min_rows, 2, &options->min_rows) &&
 	       take_rows("onset", arguments->onset, 1, &options->onset_rows) &&
 	       take_rows("clear", arguments->clear, 1, &options->clear_rows) &&
 	       take_rows("unlock", arguments->unlock, 1, &options->unlock_rows);
@@ -353,7 +358,7 @@ int command_detect(int argc, char **argv)
 		{"label", OPTION_VALUE, &arguments.label},
 		{"window", OPTION_VALUE, &arguments.window},
 		{"alpha", OPTION_VALUE, &arguments.alpha},
-		{"threshold", OPTION_VALUE, &arguments.threshold},
+		{"preset", OPTION_VALUE, &arguments.preset},
 		{"min-rows", OPTION_VALUE, &arguments.min_rows},
 		{"onset", OPTION_VALUE, &arguments.onset},
 		{"clear", OPTION_VALUE, &arguments.clear},

@@ -6,8 +6,13 @@
  *     ^                    |                              |                       |
  *     +----one normal------+------clear_rows normal-------+-----------------------+
  *
- * Abnormal rows go into A, normal rows into M. A shifted episode has given A to M, and its rows go
- * into M.
+ * Abnormal rows go into A, normal rows into M. At unlock_rows A is merged into M, and again each time
+ * that so many more are abnormal; rows that M has got used to and the reference has not are shifted.
+ * An episode that reaches reference_unlock_rows enters the reference as well, and what follows of it.
+ *
+ * A row is abnormal when it is so to both, by one verdict: the lesser of its two indices, each in
+ * units of its own mean, against the limit that this lesser one has (calibration.h). Drift, which M
+ * follows and the reference does not, opens an episode of shifted rows.
  */
 #include "detect/monitor.h"
 
@@ -19,49 +24,79 @@
 
 #include "base/cleanup.h"
 #include "detect/budget.h"
+#include "detect/calibration.h"
+#include "detect/horizon.h"
 #include "detect/identify.h"
 #include "detect/model.h"
-#include "detect/threshold.h"
+#include "detect/ranges.h"
 #include "detect/window.h"
 
 /* Larger values could overflow when squared and summed; nothing that is measured comes near. */
 #define VALUE_LIMIT 1e140
-
-/* SPE / theta1 of rows scored before they entered M: how much larger SPE is out of sample than the
- * model's own rows say. A ring of the newest ones. */
-struct calibration {
-	double *ratios;
-	size_t capacity, count, next;
-	double sum;
-};
+#define TRAIL_WEIGHT 0.2
+#define SCORE_BEND 100.0 /* ten deviations in one column: more says little more */
+#define CALIBRATION_WINDOWS 7 /* the calibration's memory: rows of so many windows */
+#define REFERENCE_WINDOWS 32  /* 16 days at one row a minute and 720 rows */
+#define REFERENCE_ROWS_MIN 60 /* before it has a say */
+#define DRIFT_SHARE 8         /* a window's part of drifting rows opens an episode */
 
 struct monitor {
 	struct monitor_options options;
-	struct window *normal, *abnormal; /* M, A */
-	struct model *model, *onset;
-	bool *active; /* per column: takes part */
-	double *floors;
-	size_t columns_capacity;
+	struct horizon *recent, *reference; /* M; NULL without one */
+	struct window *abnormal;            /* A */
+	struct model *onset;
+	struct ranges *ranges;
 	double *row, *scratch; /* workspace: columns; 3 x columns */
-	struct calibration calibration;
-	size_t pending, calm, level;
-	bool model_is_old, model_is_built, open, shifted, closed_now;
+	size_t columns_capacity;
+	struct calibration joint;
+	double trail;
+	size_t pending, calm, level, drift;
+	bool open, shifted, closed_now;
 };
 
 DEFINE_CLEANUP(struct monitor *, monitor_free)
 
-void monitor_options_default(struct monitor_options *options)
+static size_t at_least(size_t wanted, size_t least)
+{
+	return wanted > least ? wanted : least;
+}
+
+void monitor_options_scale(struct monitor_options *options, size_t window_rows)
+{
+	options->window_rows = window_rows;
+	options->min_rows = 0;
+	if (options->unlock_rows != SIZE_MAX)
+		options->unlock_rows = 0;
+	if (options->reference_span > 0) {
+		options->reference_span = REFERENCE_WINDOWS * window_rows;
+		options->reference_unlock_rows = window_rows;
+	}
+}
+
+void monitor_options_preset(struct monitor_options *options, enum monitor_preset preset)
 {
 	*options = (struct monitor_options){
-		.window_rows = 720,
 		.alpha = 0.002,
 		.cpv = 0.9,
 		.b1 = 2,
 		.b2 = 3,
-		.onset_rows = 2,
-		.clear_rows = 3,
-		.threshold = THRESHOLD_HBE,
+		.onset_rows = 1,
+		.clear_rows = 1,
+		.unlock_rows = SIZE_MAX,
 	};
+	if (preset == MONITOR_CALIBRATED) {
+		options->cpv = 0.95;
+		options->onset_rows = 2;
+		options->clear_rows = 3;
+		options->unlock_rows = 0;
+		options->calibrated = options->gap = options->move = true;
+		options->t2_weight = 0.2;
+		options->limit = 20;
+		options->range_share = 0.02;
+		options->quarantine_rows = 3;
+		options->reference_span = 1;
+	}
+	monitor_options_scale(options, 720);
 }
 
 static int check_options(const struct monitor_options *options, struct error *err)
@@ -82,17 +117,16 @@ static int check_options(const struct monitor_options *options, struct error *er
 		return error_set(err, -EINVAL, "b1 and b2 must not be negative");
 	if (options->onset_rows < 1 || options->clear_rows < 1)
 		return error_set(err, -EINVAL, "onset_rows and clear_rows must be at least 1");
+	if (!(options->t2_weight >= 0) || !(options->limit >= 0) || !(options->range_share >= 0))
+		return error_set(err, -EINVAL,
+				 "t2_weight, limit and range_share must not be negative");
 	return 0;
-}
-
-static size_t at_least(size_t wanted, size_t least)
-{
-	return wanted > least ? wanted : least;
 }
 
 static void fill_defaults(struct monitor_options *options)
 {
 	size_t quarter = options->window_rows / 4;
+	size_t unlock = options->move ? options->window_rows / 24 : quarter;
 
 	if (options->min_rows == 0)
 		options->min_rows = at_least(quarter, 30);
@@ -100,14 +134,50 @@ static void fill_defaults(struct monitor_options *options)
 		options->min_rows = options->window_rows;
 	options->min_rows = at_least(options->min_rows, 2);
 	if (options->unlock_rows == 0)
-		options->unlock_rows = at_least(quarter, options->onset_rows + 1);
+		options->unlock_rows = at_least(unlock, options->onset_rows + 1);
+}
+
+/* Setting up */
+
+static int make_horizons(struct monitor *monitor, struct error *err)
+{
+	const struct monitor_options *options = &monitor->options;
+	size_t memory = at_least(options->window_rows, CALIBRATION_ROWS_MIN);
+	struct horizon_options horizon = {
+		.rows = options->window_rows,
+		.span = options->window_rows,
+		.min_rows = options->min_rows,
+		.alpha = options->alpha,
+		.calibrated = options->calibrated,
+		.memory = memory,
+		.t2_weight = options->t2_weight,
+		.limit = options->limit,
+		.quarantine_rows = options->quarantine_rows,
+		.unlock_rows = options->unlock_rows,
+		.known_rows = options->clear_rows,
+		.move = options->move,
+		.model = {.components = options->gap ? COMPONENTS_GAP : COMPONENTS_CPV,
+			  .cpv = options->cpv},
+	};
+	int r = horizon_new(&horizon, &monitor->recent, err);
+
+	calibration_init(&monitor->joint, CALIBRATION_WINDOWS * memory, options->alpha);
+	if (r < 0 || options->reference_span == 0)
+		return r;
+	horizon.span = options->reference_span;
+	horizon.memory = CALIBRATION_WINDOWS * memory;
+	horizon.unlock_rows = options->reference_unlock_rows;
+	horizon.move = false;
+	if (horizon.min_rows > REFERENCE_ROWS_MIN)
+		horizon.min_rows = REFERENCE_ROWS_MIN;
+	return horizon_new(&horizon, &monitor->reference, err);
 }
 
 int monitor_new(const struct monitor_options *options, struct monitor **ret_monitor,
 		struct error *err)
 {
 	cleanup(monitor_free) struct monitor *monitor = NULL;
-	struct model_options model = {.components = COMPONENTS_CPV, .cpv = options->cpv};
+	struct model_options frozen = {.components = COMPONENTS_CPV, .cpv = options->cpv};
 	int r = check_options(options, err);
 
 	if (r < 0)
@@ -117,14 +187,13 @@ int monitor_new(const struct monitor_options *options, struct monitor **ret_moni
 		return error_set(err, -ENOMEM, "out of memory");
 	monitor->options = *options;
 	fill_defaults(&monitor->options);
-	monitor->normal = window_new(options->window_rows);
+	r = make_horizons(monitor, err);
+	if (r < 0)
+		return r;
 	monitor->abnormal = window_new(options->window_rows);
-	monitor->model = model_new(&model);
-	monitor->onset = model_new(&model);
-	monitor->calibration.capacity = options->window_rows;
-	monitor->calibration.ratios = calloc(options->window_rows, sizeof(double));
-	if (!monitor->normal || !monitor->abnormal || !monitor->model || !monitor->onset ||
-	    !monitor->calibration.ratios)
+	monitor->onset = model_new(&frozen);
+	monitor->ranges = ranges_new(options->range_share, options->reference_span);
+	if (!monitor->abnormal || !monitor->onset || !monitor->ranges)
 		return error_set(err, -ENOMEM, "out of memory for a window of %zu rows",
 				 options->window_rows);
 	*ret_monitor = keep(monitor);
@@ -135,15 +204,13 @@ struct monitor *monitor_free(struct monitor *monitor)
 {
 	if (!monitor)
 		return NULL;
-	window_free(monitor->normal);
+	horizon_free(monitor->recent);
+	horizon_free(monitor->reference);
 	window_free(monitor->abnormal);
-	model_free(monitor->model);
 	model_free(monitor->onset);
-	free(monitor->active);
-	free(monitor->floors);
+	ranges_free(monitor->ranges);
 	free(monitor->row);
 	free(monitor->scratch);
-	free(monitor->calibration.ratios);
 	free(monitor);
 	return NULL;
 }
@@ -152,24 +219,41 @@ struct monitor *monitor_free(struct monitor *monitor)
 
 static int reserve_columns(struct monitor *monitor, size_t columns)
 {
-	bool *active;
-	double *floors, *row, *scratch;
+	double *row, *scratch;
 
 	if (columns <= monitor->columns_capacity)
 		return 0;
-	columns = at_least(2 * monitor->columns_capacity, at_least(columns, 8));
-	active = reallocarray(monitor->active, columns, sizeof(*active));
-	monitor->active = active ? active : monitor->active;
-	floors = reallocarray(monitor->floors, columns, sizeof(*floors));
-	monitor->floors = floors ? floors : monitor->floors;
+	columns = at_least(2 * monitor->columns_capacity, at_least(columns, 16));
 	row = reallocarray(monitor->row, columns, sizeof(*row));
 	monitor->row = row ? row : monitor->row;
 	scratch = reallocarray(monitor->scratch, 3 * columns, sizeof(*scratch));
 	monitor->scratch = scratch ? scratch : monitor->scratch;
-	if (!active || !floors || !row || !scratch)
+	if (!row || !scratch)
 		return -ENOMEM;
 	monitor->columns_capacity = columns;
 	return 0;
+}
+
+/* Adds the column to every part, or to none. */
+static int add_to_parts(struct monitor *monitor, double floor)
+{
+	size_t column = monitor_columns(monitor);
+
+	if (reserve_columns(monitor, column + 1) < 0 || ranges_add(monitor->ranges, floor) < 0)
+		return -ENOMEM;
+	if (window_add_column(monitor->abnormal) < 0)
+		goto no_abnormal;
+	if (monitor->reference && horizon_add_column(monitor->reference) < 0)
+		goto no_reference;
+	if (horizon_add_column(monitor->recent) == 0)
+		return 0;
+	if (monitor->reference)
+		horizon_remove_column(monitor->reference, column);
+no_reference:
+	window_remove_column(monitor->abnormal, column);
+no_abnormal:
+	ranges_remove(monitor->ranges, column);
+	return -ENOMEM;
 }
 
 int monitor_add_column(struct monitor *monitor, double floor, struct error *err)
@@ -180,155 +264,180 @@ int monitor_add_column(struct monitor *monitor, double floor, struct error *err)
 	if (column == MONITOR_COLUMNS_MAX)
 		return error_set(err, -E2BIG, "a group has at most %d columns",
 				 MONITOR_COLUMNS_MAX);
-	if (reserve_columns(monitor, column + 1) < 0 || window_add_column(monitor->normal) < 0)
+	if (add_to_parts(monitor, floor) < 0)
 		return error_set(err, -ENOMEM, "out of memory for column %zu", column);
-	if (window_add_column(monitor->abnormal) < 0) {
-		window_remove_column(monitor->normal, column);
-		return error_set(err, -ENOMEM, "out of memory for column %zu", column);
-	}
-	monitor->active[column] = false;
-	monitor->floors[column] = floor;
 	return (int)column;
 }
 
 void monitor_remove_column(struct monitor *monitor, size_t column)
 {
-	size_t after = monitor_columns(monitor) - column - 1;
-
 	assert(column < monitor_columns(monitor));
-	window_remove_column(monitor->normal, column);
+	horizon_remove_column(monitor->recent, column);
+	if (monitor->reference)
+		horizon_remove_column(monitor->reference, column);
 	window_remove_column(monitor->abnormal, column);
 	model_forget_column(monitor->onset, column);
-	model_forget_column(monitor->model, column);
-	memmove(&monitor->active[column], &monitor->active[column + 1],
-		after * sizeof(*monitor->active));
-	memmove(&monitor->floors[column], &monitor->floors[column + 1],
-		after * sizeof(*monitor->floors));
-	monitor->model_is_old = true;
+	ranges_remove(monitor->ranges, column);
+}
+
+static void touch(struct monitor *monitor)
+{
+	horizon_touch(monitor->recent);
+	if (monitor->reference)
+		horizon_touch(monitor->reference);
 }
 
 void monitor_set_floor(struct monitor *monitor, size_t column, double floor)
 {
 	assert(column < monitor_columns(monitor) && floor >= 0);
-	monitor->floors[column] = floor;
-	monitor->model_is_old = true;
+	ranges_set_floor(monitor->ranges, column, floor);
+	touch(monitor);
 }
 
 size_t monitor_columns(const struct monitor *monitor)
 {
-	return window_columns(monitor->normal);
+	return window_columns(monitor->abnormal);
 }
 
 size_t monitor_window_rows(const struct monitor *monitor)
 {
-	return window_rows(monitor->normal);
+	return horizon_rows(monitor->recent);
 }
 
 bool monitor_column_is_learning(const struct monitor *monitor, size_t column)
 {
 	assert(column < monitor_columns(monitor));
-	return !monitor->active[column];
+	return !horizon_uses(monitor->recent, column);
 }
 
-/* A column takes part once min_rows rows of M hold a value of it, and for as long as two do.
- * Returns how many do. */
-static size_t choose_active(struct monitor *monitor)
+/* What a row is */
+
+struct judgement {
+	bool recent_scored, reference_scored;
+	bool has_verdict;       /* M's limit means something already */
+	bool joint;             /* the reference's too, and it knows all columns */
+	bool abnormal, unknown; /* to both; to the reference, or to M where there is none */
+	double index;            /* the lesser of both */
+	struct horizon_score recent, reference;
+};
+
+static int score_by(struct horizon *horizon, const struct monitor *monitor,
+		    struct horizon_score *ret_score, bool *ret_scored, struct error *err)
 {
-	size_t count = 0;
+	int r = horizon_settle(horizon, ranges_floors(monitor->ranges), err);
 
-	for (size_t i = 0; i < monitor_columns(monitor); i++) {
-		size_t present = window_present(monitor->normal, i);
-		bool active = present >= (monitor->active[i] ? 2 : monitor->options.min_rows);
+	*ret_scored = false;
+	if (r > 0)
+		r = horizon_score(horizon, monitor->row, ret_score);
+	*ret_scored = r > 0;
+	return r;
+}
 
-		if (active != monitor->active[i])
-			monitor->model_is_old = true;
-		monitor->active[i] = active;
-		count += active;
+/* The reference has a say once it knows every column that M tests by. */
+static bool covers(const struct monitor *monitor)
+{
+	for (size_t i = 0; i < monitor_columns(monitor); i++)
+		if (horizon_uses(monitor->recent, i) && !horizon_uses(monitor->reference, i))
+			return false;
+	return true;
+}
+
+static void judge_jointly(struct monitor *monitor, struct judgement *judgement)
+{
+	double limit;
+
+	judgement->index =
+		fmin(judgement->recent.index / horizon_mean_index(monitor->recent),
+		     judgement->reference.index / horizon_mean_index(monitor->reference));
+	judgement->unknown = judgement->reference.ratio > 1;
+	if (!calibration_is_ready(&monitor->joint)) {
+		judgement->abnormal = judgement->unknown && judgement->recent.ratio > 1;
+		return;
 	}
-	return count;
+	limit = calibration_limit(&monitor->joint, horizon_degrees(monitor->recent));
+	judgement->abnormal = judgement->index > limit;
 }
 
-/* The threshold */
-
-static void calibrate(struct calibration *calibration, double ratio)
+/* Scores the row in monitor->row. */
+static int judge(struct monitor *monitor, struct judgement *ret_judgement, struct error *err)
 {
-	if (calibration->count == calibration->capacity)
-		calibration->sum -= calibration->ratios[calibration->next];
-	else
-		calibration->count++;
-	calibration->ratios[calibration->next] = ratio;
-	calibration->sum += ratio;
-	calibration->next = (calibration->next + 1) % calibration->capacity;
-}
+	struct judgement judgement = {0};
+	int r = score_by(monitor->recent, monitor, &judgement.recent, &judgement.recent_scored,
+			 err);
 
-static bool is_calibrated(const struct monitor *monitor)
-{
-	size_t wanted = MONITOR_CALIBRATION_ROWS;
-
-	if (wanted > monitor->calibration.capacity)
-		wanted = monitor->calibration.capacity;
-	return monitor->calibration.count >= wanted;
-}
-
-/* A new row's SPE is larger on average than theta1, the mean over the rows that made the model. */
-static double out_of_sample_factor(const struct calibration *calibration)
-{
-	return fmax(1, calibration->sum / (double)calibration->count);
-}
-
-static double threshold(const struct monitor *monitor)
-{
-	const struct thetas *thetas = model_thetas(monitor->model);
-	double least = model_floor_energy(monitor->model), q = 0;
-
-	if (thetas->theta3 > 0) {
-		switch (monitor->options.threshold) {
-		case THRESHOLD_JACKSON_MUDHOLKAR:
-			q = threshold_jackson_mudholkar(thetas, monitor->options.alpha);
-			break;
-		case THRESHOLD_HBE:
-			q = threshold_hbe(thetas, monitor->options.alpha) *
-			    out_of_sample_factor(&monitor->calibration);
-			break;
-		}
-	}
-	return fmax(q, least);
-}
-
-static int refresh_model(struct monitor *monitor, struct error *err)
-{
-	int r;
-
-	if (!monitor->model_is_old)
-		return model_settle(monitor->model, monitor->normal, err);
-	monitor->model_is_built = false;
-	r = model_build(monitor->model, monitor->normal, monitor->active, monitor->floors, err);
+	if (r >= 0 && monitor->reference)
+		r = score_by(monitor->reference, monitor, &judgement.reference,
+			     &judgement.reference_scored, err);
 	if (r < 0)
 		return r;
-	monitor->model_is_old = false;
-	monitor->model_is_built = true;
+	judgement.has_verdict =
+		judgement.recent_scored &&
+		(!monitor->options.calibrated || horizon_is_calibrated(monitor->recent));
+	judgement.joint = judgement.has_verdict && judgement.reference_scored &&
+			  horizon_is_calibrated(monitor->reference) && covers(monitor);
+	if (judgement.joint)
+		judge_jointly(monitor, &judgement);
+	else
+		judgement.abnormal = judgement.unknown = judgement.recent.ratio > 1;
+	*ret_judgement = judgement;
 	return 0;
 }
 
-/* Where rows go */
-
-static void accept(struct monitor *monitor, const double *row)
+static enum row_state state_of(const struct monitor *monitor, const struct judgement *judgement)
 {
-	if (!monitor->model_is_built || monitor->model_is_old ||
-	    model_slide(monitor->model, monitor->normal, row, NULL) < 0)
-		monitor->model_is_old = true;
-	window_push(monitor->normal, row);
+	if (!judgement->has_verdict)
+		return ROW_LEARNING;
+	if (judgement->abnormal)
+		return ROW_ABNORMAL;
+	return monitor->open && judgement->unknown ? ROW_SHIFTED : ROW_NORMAL;
 }
 
-static void merge_episode(struct monitor *monitor)
+/* The episode */
+
+static void end_episode(struct monitor *monitor)
 {
-	for (size_t i = 0; i < window_rows(monitor->abnormal); i++)
-		accept(monitor, window_row(monitor->abnormal, i));
+	monitor->open = monitor->shifted = false;
+	monitor->pending = monitor->calm = monitor->drift = 0;
 }
 
-static enum episode_event take_normal(struct monitor *monitor, const double *row)
+/* The model that named the first abnormal row of a possible episode is frozen. */
+static int freeze(struct monitor *monitor, const struct horizon *horizon, struct error *err)
 {
-	accept(monitor, row);
+	window_clear(monitor->abnormal);
+	monitor->level = 0;
+	if (model_copy(monitor->onset, horizon_model(horizon)) < 0)
+		return error_set(err, -ENOMEM, "out of memory for the onset's model");
+	return 0;
+}
+
+static void add_to_episode(struct monitor *monitor)
+{
+	window_push(monitor->abnormal, monitor->row);
+	monitor->level++;
+	monitor->calm = 0;
+}
+
+/* Abnormal to both, before an episode is open. */
+static enum episode_event take_pending(struct monitor *monitor)
+{
+	add_to_episode(monitor);
+	monitor->open = ++monitor->pending >= monitor->options.onset_rows;
+	return monitor->open ? EPISODE_OPENED : EPISODE_NONE;
+}
+
+/* M has followed where the reference has not, for long: boiling frogs. */
+static bool drifts(struct monitor *monitor, const struct judgement *judgement)
+{
+	size_t enough = at_least(monitor->options.window_rows / DRIFT_SHARE, 1);
+
+	if (judgement->joint && judgement->unknown)
+		return ++monitor->drift >= enough;
+	monitor->drift -= monitor->drift > 1 ? 2 : monitor->drift;
+	return false;
+}
+
+static enum episode_event take_known(struct monitor *monitor)
+{
 	monitor->pending = 0;
 	if (!monitor->open) {
 		window_clear(monitor->abnormal);
@@ -337,51 +446,67 @@ static enum episode_event take_normal(struct monitor *monitor, const double *row
 	}
 	if (++monitor->calm < monitor->options.clear_rows)
 		return EPISODE_ONGOING;
-	monitor->open = monitor->shifted = false;
+	end_episode(monitor);
 	monitor->closed_now = true;
 	return EPISODE_CLOSED;
 }
 
-/* The first abnormal row of a possible episode freezes the model that named it so. */
-static int take_pending(struct monitor *monitor, const double *row, enum episode_event *ret_event,
-			struct error *err)
+/* A row of an open episode. `used`: M has taken the episode's rows in, or knows this one. */
+static enum episode_event go_on(struct monitor *monitor, bool used)
 {
-	if (monitor->pending == 0) {
-		window_clear(monitor->abnormal);
-		monitor->level = 0;
-		if (model_copy(monitor->onset, monitor->model) < 0)
-			return error_set(err, -ENOMEM, "out of memory for the onset's model");
-	}
-	window_push(monitor->abnormal, row);
-	monitor->level++;
-	if (++monitor->pending < monitor->options.onset_rows) {
-		*ret_event = EPISODE_NONE;
-		return 0;
-	}
-	monitor->open = true;
-	*ret_event = EPISODE_OPENED;
-	return 0;
+	add_to_episode(monitor);
+	if (monitor->shifted || !used)
+		return EPISODE_ONGOING;
+	monitor->shifted = true;
+	return EPISODE_SHIFTED;
 }
 
-static int take_abnormal(struct monitor *monitor, const double *row, enum episode_event *ret_event,
-			 struct error *err)
+static int follow_episode(struct monitor *monitor, const struct judgement *judgement,
+			  bool unlocked, struct row_verdict *verdict, struct error *err)
 {
-	monitor->calm = 0;
-	if (!monitor->open)
-		return take_pending(monitor, row, ret_event, err);
-	monitor->level++;
-	*ret_event = EPISODE_ONGOING;
-	window_push(monitor->abnormal, row);
-	if (monitor->shifted) {
-		accept(monitor, row);
-	} else if (monitor->level >= monitor->options.unlock_rows) {
-		merge_episode(monitor);
-		monitor->shifted = true;
-		*ret_event = EPISODE_SHIFTED;
+	int r = 0;
+
+	if (monitor->open && verdict->state != ROW_NORMAL) {
+		verdict->event = go_on(monitor, unlocked || verdict->state == ROW_SHIFTED);
+	} else if (verdict->state == ROW_ABNORMAL) {
+		verdict->event = take_pending(monitor);
+	} else if (verdict->state == ROW_SHIFTED ||
+		   (!monitor->open && drifts(monitor, judgement))) {
+		r = freeze(monitor, monitor->reference, err);
+		add_to_episode(monitor);
+		monitor->open = true;
+		verdict->state = ROW_SHIFTED;
+		verdict->event = EPISODE_OPENED;
+	} else {
+		verdict->event = take_known(monitor);
 	}
-	return 0;
+	return r;
 }
 
+/* Where the row goes, and what it does to the episode. */
+static int take_row(struct monitor *monitor, const struct judgement *judgement,
+		    struct row_verdict *verdict, struct error *err)
+{
+	bool unlocked;
+	int r;
+
+	if (judgement->joint && (!judgement->abnormal || monitor->pending == 0))
+		calibration_add(&monitor->joint, judgement->index);
+	r = verdict->state == ROW_ABNORMAL && monitor->pending == 0 && !monitor->open
+		    ? freeze(monitor, monitor->recent, err)
+		    : 0;
+	if (r < 0)
+		return r;
+	unlocked = horizon_offer(monitor->recent, monitor->row,
+				 judgement->recent_scored ? &judgement->recent : NULL) ==
+		   HORIZON_UNLOCKED;
+	if (monitor->reference)
+		(void)horizon_offer(monitor->reference, monitor->row,
+				    judgement->reference_scored ? &judgement->reference : NULL);
+	return follow_episode(monitor, judgement, unlocked, verdict, err);
+}
+
+/* Values that can be squared. False where there is none. */
 static bool copy_row(struct monitor *monitor, const double *row)
 {
 	bool any = false;
@@ -394,105 +519,87 @@ static bool copy_row(struct monitor *monitor, const double *row)
 	return any;
 }
 
-/* Scores the row in monitor->row. Positive when there was something to score. */
-static int score(struct monitor *monitor, struct row_verdict *verdict, struct error *err)
+static void tell(struct monitor *monitor, const struct judgement *judgement,
+		 struct row_verdict *verdict)
 {
-	struct model_score figures;
-	int r;
+	const struct horizon_score *last =
+		judgement->joint ? &judgement->reference : &judgement->recent;
 
-	if (window_rows(monitor->normal) < monitor->options.min_rows || choose_active(monitor) == 0)
-		return 0;
-	r = refresh_model(monitor, err);
+	if (judgement->has_verdict) {
+		verdict->spe = judgement->recent.spe;
+		verdict->q = judgement->recent.spe_limit;
+		verdict->components = judgement->recent.components;
+		monitor->trail += TRAIL_WEIGHT * (log1p(fmin(last->index, 1e300) / SCORE_BEND) -
+						  monitor->trail);
+		verdict->score =
+			monitor->options.calibrated ? monitor->trail : judgement->recent.ratio;
+	}
+	verdict->level = monitor->level;
+	verdict->window_rows = horizon_rows(monitor->recent);
+}
+
+/* A row that had that verdict: where none can be given now, what was abnormal is kept out. */
+static void remember(struct judgement *judgement, enum row_state had, struct row_verdict *verdict)
+{
+	verdict->state = had;
+	if (had == ROW_ABNORMAL)
+		judgement->recent.ratio = fmax(judgement->recent.ratio, 2);
+	else if (had == ROW_NORMAL && !judgement->joint)
+		judgement->recent.ratio = fmin(judgement->recent.ratio, 1);
+}
+
+/* One row, with the verdict it has or, for one that is replayed, had. */
+static int process(struct monitor *monitor, const double *row, const enum row_state *had,
+		   struct row_verdict *ret_verdict, struct error *err)
+{
+	struct row_verdict verdict = {.state = ROW_EMPTY, .spe = NAN, .q = NAN};
+	struct judgement judgement = {0};
+	int r = 0;
+
+	monitor->closed_now = false;
+	if (copy_row(monitor, row)) {
+		if (ranges_take(monitor->ranges, monitor->row))
+			touch(monitor);
+		r = judge(monitor, &judgement, err);
+		if (r < 0)
+			return r;
+		verdict.state = state_of(monitor, &judgement);
+		if (had)
+			remember(&judgement, *had, &verdict);
+		r = take_row(monitor, &judgement, &verdict, err);
+	}
 	if (r < 0)
 		return r;
-	r = model_score(monitor->model, monitor->row, &figures);
-	if (r < 0 || figures.present == 0)
-		return r;
-	verdict->spe = figures.spe;
-	verdict->components = model_components(monitor->model);
-	return 1;
-}
-
-static int take_row(struct monitor *monitor, bool abnormal, struct row_verdict *verdict,
-		    struct error *err)
-{
-	double theta1 = monitor->model_is_built ? model_thetas(monitor->model)->theta1 : 0;
-
-	if (abnormal) {
-		verdict->state = monitor->shifted ? ROW_SHIFTED : ROW_ABNORMAL;
-		return take_abnormal(monitor, monitor->row, &verdict->event, err);
-	}
-	if (!isnan(verdict->spe) && theta1 > 0)
-		calibrate(&monitor->calibration, verdict->spe / theta1);
-	verdict->event = take_normal(monitor, monitor->row);
+	tell(monitor, &judgement, &verdict);
+	*ret_verdict = verdict;
 	return 0;
-}
-
-static struct row_verdict empty_verdict(void)
-{
-	return (struct row_verdict){.state = ROW_EMPTY, .spe = NAN, .q = NAN};
-}
-
-static void finish_verdict(const struct monitor *monitor, struct row_verdict *verdict)
-{
-	verdict->level = monitor->level;
-	verdict->window_rows = window_rows(monitor->normal);
-}
-
-/* Before a verdict is possible every row is taken for normal; its SPE only calibrates. */
-static int learn(struct monitor *monitor, struct row_verdict *verdict, struct error *err)
-{
-	int r = take_row(monitor, false, verdict, err);
-
-	verdict->state = ROW_LEARNING;
-	verdict->spe = NAN;
-	return r;
 }
 
 int monitor_offer(struct monitor *monitor, const double *row, struct row_verdict *ret_verdict,
 		  struct error *err)
 {
-	struct row_verdict verdict = empty_verdict();
-	int scored, r;
-
-	monitor->closed_now = false;
-	if (!copy_row(monitor, row)) {
-		finish_verdict(monitor, &verdict);
-		*ret_verdict = verdict;
-		return 0;
-	}
-	scored = score(monitor, &verdict, err);
-	if (scored < 0)
-		return scored;
-	if (!scored || !is_calibrated(monitor)) {
-		r = learn(monitor, &verdict, err);
-	} else {
-		verdict.q = threshold(monitor);
-		verdict.state = ROW_NORMAL;
-		r = take_row(monitor, verdict.spe > verdict.q, &verdict, err);
-	}
-	if (r < 0)
-		return r;
-	finish_verdict(monitor, &verdict);
-	*ret_verdict = verdict;
-	return 0;
+	return process(monitor, row, NULL, ret_verdict, err);
 }
 
-int monitor_restore(struct monitor *monitor, const double *row, bool abnormal, struct error *err)
+int monitor_settle(struct monitor *monitor, struct error *err)
 {
-	struct row_verdict verdict = empty_verdict();
-	int scored;
+	const double *floors = ranges_floors(monitor->ranges);
+	int r = horizon_settle(monitor->recent, floors, err);
 
-	monitor->closed_now = false;
-	if (!copy_row(monitor, row))
-		return 0;
-	scored = score(monitor, &verdict, err);
-	if (scored < 0)
-		return scored;
-	/* without a model there was no verdict then either: a window that was kept shorter than it
-	 * was */
-	return take_row(monitor, abnormal && scored, &verdict, err);
+	if (r >= 0 && monitor->reference)
+		r = horizon_settle(monitor->reference, floors, err);
+	return r < 0 ? r : 0;
 }
+
+int monitor_restore(struct monitor *monitor, const double *row, enum row_state state,
+		    struct error *err)
+{
+	struct row_verdict verdict;
+
+	return process(monitor, row, &state, &verdict, err);
+}
+
+/* The episode */
 
 bool monitor_episode_is_open(const struct monitor *monitor)
 {
@@ -502,8 +609,10 @@ bool monitor_episode_is_open(const struct monitor *monitor)
 int monitor_spectrum(const struct monitor *monitor, struct budget_spectrum *ret_spectrum,
 		     double *ret_std)
 {
-	const struct model *model = monitor->open ? monitor->onset : monitor->model;
-	size_t d = model_columns(model), k = model_components(model);
+	const struct model *model =
+		monitor->open ? monitor->onset : horizon_model(monitor->recent);
+	size_t d = model_columns(model), k = model_components(model), known;
+	const double *lambda = model_eigenvalues(model, &known);
 	double trace = model_thetas(model)->theta1;
 
 	if (d == 0)
@@ -514,14 +623,14 @@ int monitor_spectrum(const struct monitor *monitor, struct budget_spectrum *ret_
 		if (model_window_column(model, i) != MODEL_NO_COLUMN)
 			ret_std[model_window_column(model, i)] = model_std(model, i);
 	for (size_t i = 0; i < k; i++)
-		trace += model_eigenvalues(model)[i];
+		trace += lambda[i];
 	*ret_spectrum = (struct budget_spectrum){
-		.rows = window_rows(monitor->normal),
+		.rows = horizon_rows(monitor->recent),
 		.columns = d,
 		.components = k,
 		.lambda_mean = trace / (double)d,
 		.thetas = *model_thetas(model),
-		.residual = model_eigenvalues(model) + k,
+		.residual = known == d ? lambda + k : NULL,
 	};
 	return 0;
 }
@@ -538,16 +647,28 @@ int monitor_accept_episode(struct monitor *monitor, struct error *err)
 {
 	if (!monitor->open)
 		return error_set(err, -ENODATA, "no episode is under way");
-	if (!monitor->shifted)
-		merge_episode(monitor);
+	for (size_t i = 0; i < window_rows(monitor->abnormal); i++)
+		monitor_learn(monitor, window_row(monitor->abnormal, i));
 	window_clear(monitor->abnormal);
-	monitor->open = monitor->shifted = false;
-	monitor->level = monitor->pending = monitor->calm = 0;
+	end_episode(monitor);
+	monitor->level = 0;
 	return 0;
 }
 
 void monitor_learn(struct monitor *monitor, const double *row)
 {
-	if (copy_row(monitor, row))
-		accept(monitor, monitor->row);
+	if (!copy_row(monitor, row))
+		return;
+	if (ranges_take(monitor->ranges, monitor->row))
+		touch(monitor);
+	horizon_learn(monitor->recent, monitor->row);
+	if (monitor->reference)
+		horizon_learn(monitor->reference, monitor->row);
+}
+
+size_t monitor_bytes(const struct monitor *monitor)
+{
+	return horizon_bytes(monitor->recent) +
+	       (monitor->reference ? horizon_bytes(monitor->reference) : 0) +
+	       window_bytes(monitor->abnormal) + model_bytes(monitor->onset);
 }

@@ -40,8 +40,8 @@ static int new_monitor(size_t window, struct monitor **ret_monitor)
 	struct monitor_options options;
 	int r;
 
-	monitor_options_default(&options);
-	options.window_rows = window;
+	monitor_options_preset(&options, MONITOR_CALIBRATED);
+	monitor_options_scale(&options, window);
 	r = monitor_new(&options, ret_monitor, NULL);
 	for (int j = 0; r >= 0 && j < D; j++)
 		r = monitor_add_column(*ret_monitor, 0, NULL);
@@ -225,10 +225,7 @@ static void test_monitor_restore_continues_in_mid_episode(void)
 		row[2] += i >= 200 ? 40 : 0;
 		check_int(monitor_offer(first, row, &a, NULL), 0);
 		if (i >= 60)
-			check_int(monitor_restore(second, row,
-						  a.state == ROW_ABNORMAL || a.state == ROW_SHIFTED,
-						  NULL),
-				  0);
+			check_int(monitor_restore(second, row, a.state, NULL), 0);
 	}
 	check(a.level == 5);
 	for (int i = 0; i < 10; i++) {
@@ -264,11 +261,11 @@ static void test_monitor_bad_options(void)
 	struct monitor *monitor;
 	struct error err = ERROR_INIT;
 
-	monitor_options_default(&options);
+	monitor_options_preset(&options, MONITOR_CALIBRATED);
 	options.alpha = 0;
 	check_int(monitor_new(&options, &monitor, &err), -EINVAL);
 	check(strstr(err.text, "alpha"));
-	monitor_options_default(&options);
+	monitor_options_preset(&options, MONITOR_CALIBRATED);
 	options.min_rows = 721;
 	check_int(monitor_new(&options, &monitor, &err), -EINVAL);
 }

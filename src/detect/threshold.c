@@ -42,7 +42,7 @@ double threshold_jackson_mudholkar(const struct thetas *thetas, double alpha)
 }
 
 /* The degrees of freedom v; no fewer than one weight has. */
-static double matching_degrees(const struct thetas *thetas)
+double threshold_degrees(const struct thetas *thetas)
 {
 	double ratio = thetas->theta2 / thetas->theta3;
 
@@ -51,7 +51,7 @@ static double matching_degrees(const struct thetas *thetas)
 
 double threshold_hbe(const struct thetas *thetas, double alpha)
 {
-	double v = matching_degrees(thetas);
+	double v = threshold_degrees(thetas);
 
 	return thetas->theta1 +
 	       (chi2_upper_quantile(alpha, v) - v) * thetas->theta3 / thetas->theta2;
@@ -59,7 +59,7 @@ double threshold_hbe(const struct thetas *thetas, double alpha)
 
 double threshold_prequential(const struct thetas *thetas, double mean, double std, double alpha)
 {
-	double v = matching_degrees(thetas);
+	double v = threshold_degrees(thetas);
 
 	return thetas->theta1 * (mean + std * (chi2_upper_quantile(alpha, v) - v) / sqrt(2 * v));
 }
@@ -69,7 +69,7 @@ double threshold_prequential(const struct thetas *thetas, double mean, double st
  */
 void threshold_restore_moments(const struct thetas *thetas, double alpha, double *mean, double *std)
 {
-	double v = fmin(matching_degrees(thetas), DEGREES_NORMAL);
+	double v = fmin(threshold_degrees(thetas), DEGREES_NORMAL);
 	double q = chi2_upper_quantile(alpha, v);
 	double first = v * (1 - chi2_upper_tail(q, v + 2)) / (1 - alpha);
 	double second = v * (v + 2) * (1 - chi2_upper_tail(q, v + 4)) / (1 - alpha);

@@ -20,6 +20,9 @@ double threshold_jackson_mudholkar(const struct thetas *thetas, double alpha);
  * cumulants of the weighted sum. */
 double threshold_hbe(const struct thetas *thetas, double alpha);
 
+/* The degrees of freedom, 1 .. 1e9, of the chi-squared that is as skewed as the weighted sum. */
+double threshold_degrees(const struct thetas *thetas);
+
 /* HBE's shape about the mean and standard deviation that SPE / theta1 of rows had that were scored
  * before they entered the model: a new row's SPE is larger, and more spread, than the thetas of the
  * model's own rows say. */

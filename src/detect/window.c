@@ -113,9 +113,39 @@ void window_clear(struct window *window)
 	memset(window->present, 0, window->columns * sizeof(*window->present));
 }
 
+static void count_present(struct window *window)
+{
+	memset(window->present, 0, window->columns * sizeof(*window->present));
+	for (size_t row = 0; row < window->rows; row++)
+		for (size_t i = 0; i < window->columns; i++)
+			window->present[i] += !isnan(row_at(window, row)[i]);
+}
+
+void window_thin(struct window *window)
+{
+	size_t kept = 0;
+
+	for (size_t row = (window->rows + 1) % 2; row < window->rows; row += 2)
+		memcpy(row_at(window, kept++), row_at(window, row),
+		       window->columns * sizeof(*window->values));
+	window->rows = kept;
+	count_present(window);
+}
+
+void window_move_column(struct window *window, size_t column, double offset)
+{
+	for (size_t row = 0; row < window->rows; row++)
+		row_at(window, row)[column] += offset;
+}
+
 size_t window_capacity(const struct window *window)
 {
 	return window->capacity;
+}
+
+size_t window_bytes(const struct window *window)
+{
+	return window->capacity * window->stride * sizeof(*window->values);
 }
 
 size_t window_rows(const struct window *window)

@@ -20,8 +20,13 @@ void window_remove_column(struct window *window, size_t column);
 /* Copies a row of window_columns() values; the oldest goes when the window is full. */
 void window_push(struct window *window, const double *row);
 void window_clear(struct window *window);
+/* Every second row goes; the newest stays. */
+void window_thin(struct window *window);
+/* Adds `offset` to every value of the column. */
+void window_move_column(struct window *window, size_t column, double offset);
 
 size_t window_capacity(const struct window *window);
+size_t window_bytes(const struct window *window); /* what the values take */
 size_t window_rows(const struct window *window);
 size_t window_columns(const struct window *window);
 /* Row 0 is the oldest. Borrowed until the next change. */

@@ -164,7 +164,7 @@ static int close_loop(double rho, double start, struct outcome *ret_outcome)
 	cleanup(monitor_free) struct monitor *exact = NULL;
 	double deltas[D];
 
-	monitor_options_default(&options.monitor);
+	monitor_options_preset(&options.monitor, MONITOR_CALIBRATED);
 	for (int j = 0; j < D; j++)
 		deltas[j] = start * scale_of(j);
 	loop = closed_loop_new(&options, deltas, D);

@@ -69,16 +69,18 @@ static void print_identification(const struct model *model, const struct window 
 static void print_budgets(const struct model *model)
 {
 	static const double mus[] = {0.001, 0.01, 0.05};
+	size_t known;
+	const double *lambda = model_eigenvalues(model, &known);
 	struct budget_spectrum spectrum = {
 		.rows = T,
 		.columns = D,
 		.components = model_components(model),
 		.thetas = *model_thetas(model),
-		.residual = model_eigenvalues(model) + model_components(model),
+		.residual = lambda + model_components(model),
 	};
 
 	for (int j = 0; j < D; j++)
-		spectrum.lambda_mean += model_eigenvalues(model)[j] / D;
+		spectrum.lambda_mean += lambda[j] / D;
 	for (int method = BUDGET_DIRECT; method <= BUDGET_PAPER; method++) {
 		for (int i = 0; i < 3; i++) {
 			struct budget_options options = {(enum budget_method)method, alpha, mus[i],

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "detect/calibration.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "stats/quantile.h"
+
+#define DEGREES_TOLERANCE 1e-3 /* the quantile moves less than that with them */
+
+void calibration_init(struct calibration *calibration, size_t memory, double alpha)
+{
+	assert(memory >= CALIBRATION_ROWS_MIN && alpha > 0 && alpha < 0.5);
+	*calibration = (struct calibration){.memory = (double)memory, .alpha = alpha};
+}
+
+static void forget(struct calibration *calibration)
+{
+	double keep = 1 - 1 / calibration->memory;
+
+	calibration->weight *= keep;
+	calibration->sum *= keep;
+	calibration->squares *= keep;
+	calibration->cubes *= keep;
+}
+
+void calibration_add(struct calibration *calibration, double index)
+{
+	double limit = calibration_limit(calibration, fmax(calibration->degrees, 1));
+
+	index = fmin(index, limit);
+	if (calibration->weight >= calibration->memory)
+		forget(calibration);
+	calibration->weight++;
+	calibration->sum += index;
+	calibration->squares += index * index;
+	calibration->cubes += index * index * index;
+}
+
+bool calibration_is_ready(const struct calibration *calibration)
+{
+	return calibration->weight >= CALIBRATION_ROWS_MIN;
+}
+
+double calibration_mean(const struct calibration *calibration)
+{
+	return calibration->weight > 0 ? calibration->sum / calibration->weight : 1;
+}
+
+/* Degrees of freedom of the chi-squared that is as skewed as the indices: skewness sqrt(8 / v). */
+static double degrees_of(const struct calibration *calibration, double mean, double variance)
+{
+	double third = calibration->cubes / calibration->weight -
+		       3 * mean * calibration->squares / calibration->weight +
+		       2 * mean * mean * mean;
+
+	if (!(third > 0) || !(variance > 0))
+		return INFINITY;
+	return fmax(1, 8 * variance * variance * variance / (third * third));
+}
+
+/* The quantile of the standardised chi-squared; kept, since it costs more than all the rest. */
+static double deviate(struct calibration *calibration, double degrees)
+{
+	if (fabs(degrees - calibration->degrees) > DEGREES_TOLERANCE * degrees) {
+		calibration->degrees = degrees;
+		calibration->deviate = (chi2_upper_quantile(calibration->alpha, degrees) - degrees) /
+				       sqrt(2 * degrees);
+	}
+	return calibration->deviate;
+}
+
+double calibration_limit(struct calibration *calibration, double degrees)
+{
+	double mean = 1, variance = 2 / degrees;
+
+	if (calibration_is_ready(calibration)) {
+		mean = calibration_mean(calibration);
+		variance = calibration->squares / calibration->weight - mean * mean;
+		degrees = fmin(degrees, degrees_of(calibration, mean, variance));
+	}
+	return mean + sqrt(fmax(variance, 0)) * deviate(calibration, degrees);
+}

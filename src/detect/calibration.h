@@ -1,0 +1,33 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The limit of an index of deviation from the indices that earlier rows had, each scored before it
+ * entered the model: mean, standard deviation and skewness of the newest `memory` ones, with
+ * exponential forgetting, in the shape of a chi-squared (Pearson's third type, as in Hall, Buckley
+ * and Eagleson's limit). The model's own thetas say what the shape is for Gaussian rows; where the
+ * indices are more skewed, they say it. Embedded; one owner. No allocation.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CALIBRATION_ROWS_MIN = 30 };
+
+struct calibration {
+	double memory, alpha;
+	double weight, sum, squares, cubes;
+	double degrees, deviate; /* the newest quantile, in standard deviations, and of what */
+};
+
+/* memory >= CALIBRATION_ROWS_MIN rows, 0 < alpha < 0.5. */
+void calibration_init(struct calibration *calibration, size_t memory, double alpha);
+
+/* An index >= 0. Above the limit of the moment it counts as that limit, so that what passed it moves
+ * the limit, but not by how far it passed. */
+void calibration_add(struct calibration *calibration, double index);
+
+bool calibration_is_ready(const struct calibration *calibration);
+double calibration_mean(const struct calibration *calibration); /* 1 while it is empty */
+
+/* The limit that an index passes with probability alpha; `degrees` (>= 1) as
+ * threshold_degrees() says. Before it is ready, that of an index of mean 1. */
+double calibration_limit(struct calibration *calibration, double degrees);
