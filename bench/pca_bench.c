@@ -3,10 +3,10 @@
  * What a row costs that is scored, enters the window and changes the model, beside the same by
  * LAPACK from scratch (standardise, dsyrk, dsyevd of all pairs), run in turns.
  *
- * pca_bench [COLUMNS [ROWS [gap|cpv [NOISE]]]]: one size, or a table of sizes. Prints one line per
- * size: columns, rows of the window, form, k, microseconds per row (mean, median, worst), of them
- * for the score; microseconds of LAPACK (0: not run, it would take minutes), the ratio, and the
- * model's memory over the window's.
+ * pca_bench [COLUMNS [ROWS [gap|cpv [NOISE [RHO]]]]]: one size, or a table of sizes. Prints one
+ * line per size (thread CPU time): columns, rows of the window, form, k, microseconds per row
+ * (mean, median, worst), of them for the score; microseconds of LAPACK (0: not run, it would take
+ * minutes), the ratio, and the model's memory over the window's.
  */
 #include <cblas.h>
 #include <lapacke.h>
@@ -20,7 +20,7 @@
 #include "detect/model.h"
 #include "detect/window.h"
 
-enum { SOURCES = 20, ROWS_TIMED_MAX = 800, LAPACK_COLUMNS_MAX = 2100 };
+enum { SOURCES = 20, ROWS_TIMED_MAX = 800, LAPACK_COLUMNS_MAX = 2100, COLUMNS_MAX = 16384 };
 
 static uint64_t state = 3;
 
@@ -30,28 +30,32 @@ static double uniform(void)
 	return (double)(state >> 11) * 0x1p-53 - 0.5;
 }
 
-/* Sources of variance one spread over all columns by +-1, and noise. */
-static void make_row(double *row, size_t columns, double noise)
+struct setting {
+	size_t columns, rows;
+	enum components_rule rule;
+	double noise, rho;
+};
+
+/* Sources of variance one spread over all columns by +-1, and noise; each follows its own past by
+ * rho. */
+static void make_row(const struct setting *setting, double *row)
 {
-	double sources[SOURCES];
-	size_t count = columns < 5 * SOURCES ? columns / 5 : SOURCES;
+	static double sources[SOURCES], noise[COLUMNS_MAX];
+	size_t count = setting->columns < 5 * SOURCES ? setting->columns / 5 : SOURCES;
+	double rho = setting->rho, fresh = sqrt(3 * (1 - rho * rho));
 
 	for (size_t i = 0; i < count; i++)
-		sources[i] = (uniform() + uniform() + uniform() + uniform()) * sqrt(3);
-	for (size_t j = 0; j < columns; j++) {
+		sources[i] =
+			rho * sources[i] + fresh * (uniform() + uniform() + uniform() + uniform());
+	for (size_t j = 0; j < setting->columns; j++) {
 		uint32_t signs = (uint32_t)(j * 2654435761U) ^ (uint32_t)(j * j * 40503U);
 
-		row[j] = noise * (uniform() + uniform() + uniform() + uniform()) * sqrt(3);
+		noise[j] = rho * noise[j] + fresh * (uniform() + uniform() + uniform() + uniform());
+		row[j] = setting->noise * noise[j];
 		for (size_t i = 0; i < count; i++)
 			row[j] += (signs >> i & 1 ? 1 : -1) * sources[i] / sqrt((double)count);
 	}
 }
-
-struct setting {
-	size_t columns, rows;
-	enum components_rule rule;
-	double noise;
-};
 
 struct bench {
 	struct setting setting;
@@ -103,7 +107,7 @@ static void setup(struct bench *bench)
 			exit(1);
 	}
 	for (size_t i = 0; i < bench->setting.rows; i++) {
-		make_row(bench->row, d, bench->setting.noise);
+		make_row(&bench->setting, bench->row);
 		window_push(bench->window, bench->row);
 	}
 	if (model_build(bench->model, bench->window, use, floors, NULL) < 0)
@@ -117,7 +121,7 @@ static double time_row(struct bench *bench)
 	struct model_score score;
 	int64_t start, scored;
 
-	make_row(bench->row, bench->setting.columns, bench->setting.noise);
+	make_row(&bench->setting, bench->row);
 	start = now_nsec();
 	(void)model_score(bench->model, bench->row, &score);
 	scored = now_nsec();
@@ -218,6 +222,10 @@ int main(int argc, char **argv)
 		setting.rule = COMPONENTS_CPV;
 	if (argc > 4)
 		setting.noise = strtod(argv[4], NULL);
+	if (argc > 5)
+		setting.rho = strtod(argv[5], NULL);
+	if (setting.columns > COLUMNS_MAX)
+		return 2;
 	if (setting.columns > 0) {
 		run(setting);
 		return 0;

@@ -20,11 +20,13 @@
 
 #define CONVERGENCE_WORST 0.9 /* (lambda beyond the block) / lambda_k: above, steps help little */
 
-#define JUMP 0.02 /* a relative change of an eigenvalue after which one step is not enough */
+/* Of the principal subspace to the right one, before a step is repeated. */
+#define ANGLE_MAX 3e-4
 
 enum {
 	SOLUTION_PERIOD_MIN = 4,
 	SOLUTION_PERIOD_DIVISOR = 32,
+	STEPS_MAX = 3, /* per settle */
 	/* settles from one trace of C^3 to the next: a twelfth of the window, within these limits
 	 */
 	CUBE_PERIOD_MIN = 4,
@@ -183,6 +185,15 @@ int model_pairs_solve(struct model *model, struct error *err)
 					      : 1;
 }
 
+static double square_of(const double *x, size_t size)
+{
+	double sum = 0;
+
+	for (size_t j = 0; j < size; j++)
+		sum += x[j] * x[j];
+	return sum;
+}
+
 static struct thetas thetas_by_traces(struct model *model, const struct symmetric *matrix,
 				      double trace, bool with_cube)
 {
@@ -192,10 +203,9 @@ static struct thetas thetas_by_traces(struct model *model, const struct symmetri
 	double cubes = 0;
 
 	for (size_t i = 0; i < model->k; i++) {
-		double lambda = model->lambda[i], square = 0;
+		double lambda = model->lambda[i];
+		double square = square_of(images + i * pairs->stride, pairs->size);
 
-		for (size_t j = 0; j < pairs->size; j++)
-			square += images[i * pairs->stride + j] * images[i * pairs->stride + j];
 		thetas.theta1 -= lambda;
 		thetas.theta2 += lambda * lambda - 2 * square;
 		cubes += 3 * lambda * square - lambda * lambda * lambda;
@@ -211,14 +221,21 @@ static struct thetas thetas_by_traces(struct model *model, const struct symmetri
 	return thetas;
 }
 
-static bool has_jumped(const struct model *model)
+/* |C v - lambda v|^2 = |C v|^2 - lambda^2: the sum over the k vectors, each in units of its lambda,
+ * is the square of the angle between P1 and what it should be, or more. */
+static bool is_converged(const struct model *model)
 {
-	const double *values = subspace_values(model->pairs.subspace);
+	const struct pairs *pairs = &model->pairs;
+	const double *values = subspace_values(pairs->subspace);
+	const double *images = subspace_images(pairs->subspace);
+	double error = 0;
 
-	for (size_t i = 0; i < model->k; i++)
-		if (!(fabs(values[i] - model->lambda[i]) <= JUMP * model->lambda[i]))
-			return true;
-	return false;
+	for (size_t i = 0; i < model->k; i++) {
+		double square = square_of(images + i * pairs->stride, pairs->size);
+
+		error += square / (values[i] * values[i]) - 1;
+	}
+	return error <= ANGLE_MAX * ANGLE_MAX;
 }
 
 /*
@@ -262,7 +279,7 @@ static void remember_images(struct model *model)
 	memcpy(pairs->h_before, pairs->h, model->d * sizeof(double));
 }
 
-/* One step, and another where something large came or went. */
+/* One step, and more where something large came or went. */
 static int take_steps(struct model *model, const struct symmetric *matrix)
 {
 	struct pairs *pairs = &model->pairs;
@@ -272,8 +289,8 @@ static int take_steps(struct model *model, const struct symmetric *matrix)
 	if (from_images)
 		follow_slide(model);
 	r = subspace_step(pairs->subspace, matrix, pairs->block, from_images, NULL);
-	if (r >= 0 && has_jumped(model))
-		r = subspace_step(pairs->subspace, matrix, pairs->block, false, NULL);
+	for (int i = 1; i < STEPS_MAX && r >= 0 && !is_converged(model); i++)
+		r = subspace_step(pairs->subspace, matrix, pairs->block, true, NULL);
 	if (r < 0)
 		return r;
 	remember_images(model);

@@ -25,7 +25,10 @@ struct eigen {
 	lapack_int work_size, integer_work_size;
 };
 
-enum { BLOCK = 64 /* at least LAPACK's block size for dsytrd and dormtr */ };
+enum {
+	BLOCK = 64,  /* at least LAPACK's block size for dsytrd and dormtr */
+	FEW_MAX = 64 /* vectors that are found one by one */
+};
 
 DEFINE_CLEANUP(struct eigen *, eigen_free)
 
@@ -144,15 +147,33 @@ static void turn_round(double *vectors, size_t count, size_t size, size_t stride
 			    vectors + (count - 1 - i) * stride, 1);
 }
 
-int eigen_vectors(struct eigen *eigen, size_t count, double *ret_vectors, size_t vector_stride,
-		  struct error *err)
+/* Few vectors: inverse iteration from the values that are there, the whole of T as one block. */
+static int few_vectors(struct eigen *eigen, size_t count, double *ret_vectors, size_t vector_stride)
+{
+	lapack_int n = (lapack_int)eigen->size, *block = eigen->support;
+	lapack_int *failed = eigen->integer_work + n;
+	double *values = eigen->scratch;
+
+	for (size_t i = 0; i < count; i++) {
+		values[i] = eigen->values[count - 1 - i];
+		block[i] = 1;
+	}
+	block[n] = n; /* where the one block ends */
+	return LAPACKE_dstein_work(LAPACK_COL_MAJOR, n, eigen->diagonal, eigen->off_diagonal,
+				   (lapack_int)count, values, block, block + n, ret_vectors,
+				   (lapack_int)vector_stride, eigen->work, eigen->integer_work,
+				   failed) == 0
+		       ? 0
+		       : -EDOM;
+}
+
+/* Many: relatively robust representations, which need no orthogonalisation. */
+static int many_vectors(struct eigen *eigen, size_t count, double *ret_vectors,
+			size_t vector_stride)
 {
 	lapack_int n = (lapack_int)eigen->size, found = 0, accurate = 1, r;
 	double *diagonal = eigen->scratch, *rest = diagonal + n, *values = rest + n;
 
-	assert(count <= eigen->size);
-	if (count == 0)
-		return 0;
 	memcpy(diagonal, eigen->diagonal, eigen->size * sizeof(*diagonal));
 	memcpy(rest, eigen->off_diagonal, eigen->size * sizeof(*rest));
 	r = LAPACKE_dstemr_work(LAPACK_COL_MAJOR, 'V', 'I', n, diagonal, rest, 0, 0,
@@ -160,13 +181,27 @@ int eigen_vectors(struct eigen *eigen, size_t count, double *ret_vectors, size_t
 				(lapack_int)vector_stride, (lapack_int)count, eigen->support,
 				&accurate, eigen->work, eigen->work_size, eigen->integer_work,
 				eigen->integer_work_size);
-	if (r != 0 || (size_t)found != count)
-		return error_set(err, -EDOM, "no eigenvectors: LAPACK answered %d", (int)r);
-	r = LAPACKE_dormtr_work(LAPACK_COL_MAJOR, 'L', 'U', 'N', n, found, eigen->reduced,
-				(lapack_int)eigen->stride, eigen->reflectors, ret_vectors,
-				(lapack_int)vector_stride, eigen->work, eigen->work_size);
-	if (r != 0)
-		return error_set(err, -EDOM, "no eigenvectors: LAPACK answered %d", (int)r);
+	return r == 0 && (size_t)found == count ? 0 : -EDOM;
+}
+
+int eigen_vectors(struct eigen *eigen, size_t count, double *ret_vectors, size_t vector_stride,
+		  struct error *err)
+{
+	bool few = count <= FEW_MAX;
+
+	assert(count <= eigen->size);
+	if (count == 0)
+		return 0;
+	if ((!few || few_vectors(eigen, count, ret_vectors, vector_stride) < 0) &&
+	    many_vectors(eigen, count, ret_vectors, vector_stride) < 0)
+		return error_set(err, -EDOM, "no eigenvectors of %zu x %zu", eigen->size,
+				 eigen->size);
+	if (LAPACKE_dormtr_work(LAPACK_COL_MAJOR, 'L', 'U', 'N', (lapack_int)eigen->size,
+				(lapack_int)count, eigen->reduced, (lapack_int)eigen->stride,
+				eigen->reflectors, ret_vectors, (lapack_int)vector_stride,
+				eigen->work, eigen->work_size) != 0)
+		return error_set(err, -EDOM, "no eigenvectors of %zu x %zu", eigen->size,
+				 eigen->size);
 	turn_round(ret_vectors, count, eigen->size, vector_stride);
 	return 0;
 }
