@@ -36,16 +36,18 @@ enum components_rule { COMPONENTS_CPV, COMPONENTS_GAP };
 /*
  * FULL: sliding cross-products, all eigenvalues anew at each settle; exact (with gaps in the window
  * the sums are made anew each time).
- * BLOCK: sliding cross-products, the correlation matrix never formed. Leading pairs by one warm
- * step per settle, theta1 and theta2 by traces, theta3 too every 64 settles and of the same shape
- * (theta3 / theta2^1.5) in between. SPE within 1e-3 of FULL where there is a gap; a
- * missing cell stands at its column's mean of the last build. Where there is
- * none, or k is large (CPV in a noise bulk), pairs and thetas are solved anew every size / 32
- * settles and kept in between: SPE within 5 %.
- * GRAM: for more columns than rows; the same on the products of the rows (paper IV-C with YY' for
- * Y'Y), SPE without vectors over the columns. Columns are divided by a deviation that is set anew
- * when the true one is 5 % off, so model_std() may be that far from the window's.
- * AUTO: FULL up to 100 columns, BLOCK up to twice the window's capacity, GRAM beyond.
+ * BLOCK: sliding cross-products, the correlation matrix never formed. Leading pairs by warm steps,
+ * theta1 and theta2 by traces, theta3 too every twelfth of a window and of the same shape (theta3 /
+ * theta2^1.5) in between; a missing cell stands at its column's mean of the last build. SPE within
+ * 1e-3 of FULL where there is a gap (measured at 720 rows: 4e-5 on white rows, 2e-3 on strongly
+ * autocorrelated ones), theta3 within 5 %. Where there is no gap, or k is over 56 (CPV in a noise
+ * bulk), pairs and thetas are solved anew every columns / 28 settles and kept in between: SPE
+ * within 6 % at 720 rows (1 to 2.5 % rms). GRAM: for more columns than rows; the same on the
+ * products of the rows (YY' for Y'Y), SPE without vectors over the columns; kept pairs are solved
+ * anew every rows / 20 settles. A column is divided by a deviation that is set anew when it is 5 %
+ * off, so model_std() may be that far from the window's, and SPE with it (measured 1 % rms);
+ * tolerances as BLOCK for those deviations. AUTO: FULL up to 100 columns, BLOCK up to twice the
+ * window's capacity, GRAM beyond.
  */
 enum model_form { MODEL_AUTO, MODEL_FULL, MODEL_BLOCK, MODEL_GRAM };
 

@@ -25,7 +25,8 @@
 
 enum {
 	SOLUTION_PERIOD_MIN = 4,
-	SOLUTION_PERIOD_DIVISOR = 32,
+	BLOCK_PERIOD_DIVISOR = 28,
+	GRAM_PERIOD_DIVISOR = 20,
 	STEPS_MAX = 3, /* per settle */
 	/* settles from one trace of C^3 to the next: a twelfth of the window, within these limits
 	 */
@@ -335,9 +336,12 @@ static int step(struct model *model)
 	return 0;
 }
 
-static size_t solution_period(size_t size)
+/* Rows for which a solution is kept, so that its cost per row stays near that of a slide. In GRAM
+ * the vectors over the columns come on top. */
+static size_t solution_period(const struct model *model)
 {
-	size_t period = (size + SOLUTION_PERIOD_DIVISOR - 1) / SOLUTION_PERIOD_DIVISOR;
+	size_t divisor = model->form == MODEL_GRAM ? GRAM_PERIOD_DIVISOR : BLOCK_PERIOD_DIVISOR;
+	size_t period = (model->pairs.size + divisor - 1) / divisor;
 
 	return period < SOLUTION_PERIOD_MIN ? SOLUTION_PERIOD_MIN : period;
 }
@@ -350,7 +354,7 @@ int model_pairs_follow(struct model *model, struct error *err)
 	if (pairs->warm) {
 		if (step(model) == 0)
 			return 0;
-	} else if (pairs->since_solution < solution_period(pairs->size)) {
+	} else if (pairs->since_solution < solution_period(model)) {
 		return 0;
 	}
 	return model_pairs_solve(model, err);

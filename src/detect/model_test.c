@@ -439,7 +439,7 @@ static void test_model_gram_scales(void)
 
 static void test_model_gram_in_the_bulk(void)
 {
-	struct promise promise = {0.15, 0.3, 0.1, 0.1, 0.1};
+	struct promise promise = {0.15, 0.3, 0.15, 0.1, 0.15};
 	struct world world = {.d = 300, .t = 120, .sources = 5, .noise = 2, .own_scales = true};
 
 	run_form(&world, COMPONENTS_CPV, MODEL_GRAM, 120, &promise);

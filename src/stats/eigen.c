@@ -27,7 +27,7 @@ struct eigen {
 
 enum {
 	BLOCK = 64,  /* at least LAPACK's block size for dsytrd and dormtr */
-	FEW_MAX = 64 /* vectors that are found one by one */
+	FEW_MAX = 400 /* vectors that are found one by one */
 };
 
 DEFINE_CLEANUP(struct eigen *, eigen_free)
