@@ -360,9 +360,9 @@ static void run_form(const struct world *world, enum components_rule rule, enum 
 	cleanup(model_free) struct model *model = new_model(rule, form);
 	struct distance distance;
 
-	check(run(world, model, start, 2 * world->t + 50, 11, &distance) > 0);
+	check(run(world, model, start, 2 * world->t + 50, 17, &distance) > 0);
 	check_int(model_form(model), form);
-	check(distance.compared > 20);
+	check(distance.compared > 15);
 	check_near(distance.spe, 0, promise->spe);
 	check_near(distance.t2, 0, promise->t2);
 	check_near(distance.lambda, 0, promise->lambda);
