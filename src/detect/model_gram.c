@@ -373,8 +373,9 @@ void model_gram_lift_columns(struct model *model, const size_t *columns, size_t 
 	rows->products_hold = false;
 	for (size_t i = 0; i < model->k; i++)
 		factors[i] = 1 / sqrt(model->lambda[i] * (double)(rows->gram.rows - 1));
-	for (size_t c = 0; c < width; c++)
-		for (size_t i = 0; i < rows->gram.rows; i++)
+	/* by rows: columns that lie side by side share lines of the cache */
+	for (size_t i = 0; i < rows->gram.rows; i++)
+		for (size_t c = 0; c < width; c++)
 			rows->before[c * model->capacity + i] =
 				rows->gram.y[i * model->d + columns[c]];
 	gram_lift_block(&rows->gram, subspace_vectors(model->pairs.subspace), model->k, factors,

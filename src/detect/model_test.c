@@ -151,9 +151,13 @@ static int reference_make(struct reference *reference, const struct window *wind
 	reference->lambda = calloc(d, sizeof(double));
 	standardise(reference, window, floor, scales, y);
 	for (size_t j = 0; j < d; j++)
-		for (size_t i = 0; i <= j; i++)
+		for (size_t i = 0; i <= j; i++) {
+			double sum = 0;
+
 			for (size_t row = 0; row < t; row++)
-				reference->c[j * d + i] += y[i * t + row] * y[j * t + row];
+				sum += y[i * t + row] * y[j * t + row];
+			reference->c[j * d + i] = sum;
+		}
 	if (eigen_new(d, &eigen, NULL) < 0 || eigen_reduce(eigen, reference->c, d, d, NULL) < 0 ||
 	    eigen_vectors(eigen, k, reference->vectors, d, NULL) < 0)
 		return -1;
@@ -362,7 +366,7 @@ static void run_form(const struct world *world, enum components_rule rule, enum 
 
 	check(run(world, model, start, 2 * world->t + 50, 17, &distance) > 0);
 	check_int(model_form(model), form);
-	check(distance.compared > 15);
+	check(distance.compared > 14);
 	check_near(distance.spe, 0, promise->spe);
 	check_near(distance.t2, 0, promise->t2);
 	check_near(distance.lambda, 0, promise->lambda);
@@ -408,41 +412,41 @@ static void test_model_block_in_the_bulk(void)
 static void test_model_gram_with_a_gap(void)
 {
 	struct promise promise = {1e-3, 1e-3, 1e-4, 1e-4, 0.05};
-	struct world world = {.d = 300, .t = 120, .sources = 5, .noise = 0.5, .own_scales = true};
+	struct world world = {.d = 220, .t = 100, .sources = 5, .noise = 0.5, .own_scales = true};
 
-	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 100, &promise);
 	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 60, &promise);
 	world.constants = 10;
 	world.twins = 20;
-	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 100, &promise);
 }
 
 static void test_model_gram_outliers_and_gaps(void)
 {
 	struct promise promise = {0.01, 0.01, 5e-3, 0.02, 0.1};
 	struct world world = {
-		.d = 300, .t = 120, .sources = 5, .noise = 0.5, .outlier = 1e7, .own_scales = true};
+		.d = 220, .t = 100, .sources = 5, .noise = 0.5, .outlier = 1e7, .own_scales = true};
 
-	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 100, &promise);
 	world.gaps = 0.02;
-	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 100, &promise);
 }
 
 /* Deviations that may be 5 % off, against the window's own. */
 static void test_model_gram_scales(void)
 {
 	struct promise promise = {0.1, 0.1, 0.15, 0.2, 0.3};
-	struct world world = {.d = 300, .t = 120, .sources = 5, .noise = 0.5};
+	struct world world = {.d = 220, .t = 100, .sources = 5, .noise = 0.5};
 
-	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 120, &promise);
+	run_form(&world, COMPONENTS_GAP, MODEL_GRAM, 100, &promise);
 }
 
 static void test_model_gram_in_the_bulk(void)
 {
 	struct promise promise = {0.15, 0.3, 0.15, 0.1, 0.15};
-	struct world world = {.d = 300, .t = 120, .sources = 5, .noise = 2, .own_scales = true};
+	struct world world = {.d = 220, .t = 100, .sources = 5, .noise = 2, .own_scales = true};
 
-	run_form(&world, COMPONENTS_CPV, MODEL_GRAM, 120, &promise);
+	run_form(&world, COMPONENTS_CPV, MODEL_GRAM, 100, &promise);
 }
 
 TEST_MAIN(TEST(test_model_full_is_exact), TEST(test_model_full_hard_values),
