@@ -108,6 +108,13 @@ static enum model_form choose_form(const struct model *model, size_t d, size_t c
 	return d <= BLOCK_COLUMNS_PER_ROW * capacity ? MODEL_BLOCK : MODEL_GRAM;
 }
 
+static enum moments_kind moments_kind(enum model_form form)
+{
+	if (form == MODEL_GRAM)
+		return MOMENTS_COLUMNS;
+	return form == MODEL_FULL ? MOMENTS_EXACT : MOMENTS_CROSS;
+}
+
 /* Room for a model that slides, where the one that is there does not fit. */
 static int prepare(struct model *model, size_t d, size_t capacity, struct error *err)
 {
@@ -120,7 +127,7 @@ static int prepare(struct model *model, size_t d, size_t capacity, struct error 
 	release_columns(model);
 	model->capacity = capacity;
 	if (allocate_columns(model, d, form == MODEL_GRAM ? capacity : d) < 0 ||
-	    moments_init(&model->moments, d, form != MODEL_GRAM) < 0)
+	    moments_init(&model->moments, d, moments_kind(form)) < 0)
 		return error_set(err, -ENOMEM, "out of memory for a model of %zu columns", d);
 	model->gathered = calloc((form == MODEL_GRAM ? 2 : MODEL_GATHER) * d, sizeof(double));
 	if (!model->gathered)

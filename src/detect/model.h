@@ -34,8 +34,7 @@ enum { MODEL_NO_COLUMN = -1 };
 enum components_rule { COMPONENTS_CPV, COMPONENTS_GAP };
 
 /*
- * FULL: sliding cross-products, all eigenvalues anew at each settle; exact (with gaps in the window
- * the sums are made anew each time).
+ * FULL: sliding cross-products, all eigenvalues anew at each settle; exact, with gaps too.
  * BLOCK: sliding cross-products, the correlation matrix never formed. Leading pairs by warm steps,
  * theta1 and theta2 by traces, theta3 too every twelfth of a window and of the same shape (theta3 /
  * theta2^1.5) in between; a missing cell stands at its column's mean of the last build. SPE within

@@ -174,6 +174,8 @@ int model_pairs_solve(struct model *model, struct error *err)
 	int r;
 
 	symmetric_form(&matrix, pairs->array, pairs->diagonal);
+	if (model->form == MODEL_FULL && pairs->has_gaps)
+		moments_add_gap_terms(&model->moments, pairs->scale, pairs->array);
 	r = solve_formed(model, err);
 	symmetric_restore(pairs->array, pairs->size, pairs->stride, pairs->diagonal);
 	if (r < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * FULL and BLOCK: sums and cross-products S2 about a shift r slide with the window, and C is read
- * off them without being formed: with m the mean about the shift, C_ij = s_i (S2_ij - t m_i m_j)
- * s_j, s_j^2 the reciprocal of the diagonal.
+ * off them: with m the mean about the shift, C_ij = s_i (S2_ij - t m_i m_j) s_j, s_j^2 the
+ * reciprocal of the diagonal. In FULL terms for the gaps come on top, when C is formed; in BLOCK C
+ * is not formed, and m is the mean of a column whose gaps are filled with the shift.
  */
 #include <math.h>
 #include <string.h>
@@ -51,9 +52,7 @@ bool model_sums_are_bad(const struct model *model, size_t column)
 	double t = (double)moments->rows, gaps = (t - moments->count[column]) / t;
 	double drift = moments_mean(moments, column) - moments->shift[column];
 
-	if (gaps > 0 && model->form == MODEL_FULL)
-		return true;
-	if (gaps * drift * drift > MODEL_GAP_ERROR * variance)
+	if (model->form != MODEL_FULL && gaps * drift * drift > MODEL_GAP_ERROR * variance)
 		return true;
 	return moments->peak[column] * MODEL_CANCELLATION > variance * t;
 }
@@ -91,9 +90,12 @@ static void derive_column(struct model *model, size_t j)
 {
 	const struct moments *moments = &model->moments;
 	struct pairs *pairs = &model->pairs;
-	double count = moments->count[j], energy = moments_energy(moments, j);
+	double count = moments->count[j], energy, rows = (double)moments->rows;
 	double std = sqrt(moments_variance(moments, j)), scale, drift;
 
+	/* in FULL about the mean of the values that are there, in BLOCK of those and the gaps */
+	energy = model->form == MODEL_FULL ? std * std * (count - 1) : moments_energy(moments, j);
+	drift = moments->sum[j] / (model->form == MODEL_FULL ? fmax(count, 1) : rows);
 	model->mean[j] = moments_mean(moments, j);
 	model->floor[j] = model_column_floor(model, j, model->mean[j]);
 	model->std[j] = fmax(std, model->floor[j]);
@@ -104,16 +106,17 @@ static void derive_column(struct model *model, size_t j)
 	else
 		scale = 1 / (model->floor[j] * sqrt(count - 1));
 	model->diagonal[j] = energy * scale * scale;
-	drift = moments->sum[j] / (double)moments->rows * scale;
 	pairs->scale[j] = scale;
-	pairs->g[j] = 0.5 * (double)moments->rows * drift;
-	pairs->h[j] = drift;
+	pairs->g[j] = 0.5 * rows * drift * scale;
+	pairs->h[j] = drift * scale;
+	pairs->has_gaps |= count < rows;
 }
 
 int model_full_settle(struct model *model, struct error *err)
 {
 	int r;
 
+	model->pairs.has_gaps = false;
 	for (size_t j = 0; j < model->d; j++) {
 		derive_column(model, j);
 		if (model_sums_are_bad(model, j))

@@ -46,6 +46,7 @@ struct pairs {
 	bool warm;    /* a step per settle, in the subspace; else `kept` until the next solution */
 	size_t block; /* vectors in the subspace */
 	size_t since_solution, since_cube;
+	bool has_gaps;
 	double shape; /* theta3 / theta2^1.5 */
 };
 

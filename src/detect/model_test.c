@@ -343,7 +343,6 @@ static void test_model_full_hard_values(void)
 		  COMPONENTS_CPV, 80, 1e-7);
 }
 
-/* With gaps the sums are made anew each time. */
 static void test_model_full_gaps(void)
 {
 	run_exact(&(struct world){.d = 12, .t = 80, .sources = 2, .noise = 0.5, .gaps = 0.03},

@@ -26,7 +26,7 @@ struct eigen {
 };
 
 enum {
-	BLOCK = 64,  /* at least LAPACK's block size for dsytrd and dormtr */
+	BLOCK = 64,   /* at least LAPACK's block size for dsytrd and dormtr */
 	FEW_MAX = 400 /* vectors that are found one by one */
 };
 

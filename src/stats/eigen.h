@@ -3,9 +3,9 @@
 /*
  * Eigenpairs of a symmetric matrix in two steps, so that the caller can look at all values before
  * it says how many vectors it wants: reduction to tridiagonal form and all values (LAPACK dsytrd,
- * dsterf), then the vectors of the largest ones (dstein or dstemr, dormtr). Works in the caller's triangle
- * and has its workspace from the start: n x count places for vectors, the rest O(n). One owner,
- * one thread at a time; BLAS runs on one thread.
+ * dsterf), then the vectors of the largest ones (dstein or dstemr, dormtr). Works in the caller's
+ * triangle and has its workspace from the start: n x count places for vectors, the rest O(n). One
+ * owner, one thread at a time; BLAS runs on one thread.
  */
 #include <stddef.h>
 

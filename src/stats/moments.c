@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int moments_init(struct moments *moments, size_t columns, bool with_cross)
+int moments_init(struct moments *moments, size_t columns, enum moments_kind kind)
 {
 	*moments = (struct moments){.columns = columns};
 	moments->shift = calloc(columns, sizeof(double));
@@ -17,11 +17,16 @@ int moments_init(struct moments *moments, size_t columns, bool with_cross)
 	moments->peak = calloc(columns, sizeof(double));
 	moments->entered = calloc(columns, sizeof(double));
 	moments->left = calloc(columns, sizeof(double));
-	if (with_cross)
+	if (kind != MOMENTS_COLUMNS)
 		moments->cross = calloc(columns * columns, sizeof(double));
+	if (kind == MOMENTS_EXACT) {
+		moments->gap_sum = calloc(columns * columns, sizeof(double));
+		moments->gap_count = calloc(columns * columns, sizeof(double));
+	}
 	return moments->shift && moments->count && moments->sum && moments->square &&
 			       moments->peak && moments->entered && moments->left &&
-			       (moments->cross || !with_cross)
+			       (moments->cross || kind == MOMENTS_COLUMNS) &&
+			       (kind != MOMENTS_EXACT || (moments->gap_sum && moments->gap_count))
 		       ? 0
 		       : -ENOMEM;
 }
@@ -34,6 +39,8 @@ void moments_deinit(struct moments *moments)
 	free(moments->square);
 	free(moments->peak);
 	free(moments->cross);
+	free(moments->gap_sum);
+	free(moments->gap_count);
 	free(moments->entered);
 	free(moments->left);
 	*moments = (struct moments){0};
@@ -43,7 +50,9 @@ size_t moments_bytes(const struct moments *moments)
 {
 	size_t d = moments->columns;
 
-	return (7 * d + (moments->cross ? d * d : 0)) * sizeof(double);
+	size_t matrices = (moments->cross ? 1 : 0) + (moments->gap_sum ? 2 : 0);
+
+	return (7 * d + matrices * d * d) * sizeof(double);
 }
 
 void moments_begin(struct moments *moments)
@@ -57,20 +66,52 @@ void moments_begin(struct moments *moments)
 	memset(moments->peak, 0, bytes);
 	if (moments->cross)
 		memset(moments->cross, 0, bytes * moments->columns);
+	if (moments->gap_sum) {
+		memset(moments->gap_sum, 0, bytes * moments->columns);
+		memset(moments->gap_count, 0, bytes * moments->columns);
+	}
+}
+
+/* A row of deviations in which column j is missing. `missing` tells which others are. */
+static void take_gap(struct moments *moments, const double *row, const double *missing, size_t j,
+		     double sign)
+{
+	double *sum = moments->gap_sum + j * moments->columns;
+	double *count = moments->gap_count + j * moments->columns;
+
+	for (size_t i = 0; i < moments->columns; i++) {
+		sum[i] += sign * row[i];
+		count[i] += sign * missing[i];
+	}
+}
+
+static void take_gaps(struct moments *moments, const double *row, const double *missing,
+		      double sign)
+{
+	for (size_t j = 0; j < moments->columns; j++)
+		if (missing[j] > 0)
+			take_gap(moments, row, missing, j, sign);
 }
 
 /* One row as deviations, and its part in the columns' own sums. */
 static void take(struct moments *moments, double *row, double sign)
 {
+	double *missing = moments->entered; /* free until the cross-products slide */
+	bool any = false;
+
 	for (size_t j = 0; j < moments->columns; j++) {
 		bool present = !isnan(row[j]);
 		double z = present ? row[j] - moments->shift[j] : 0;
 
 		row[j] = z;
+		missing[j] = present ? 0 : 1;
+		any |= !present;
 		moments->count[j] += present ? sign : 0;
 		moments->sum[j] += sign * z;
 		moments->square[j] += sign * z * z;
 	}
+	if (any && moments->gap_sum)
+		take_gaps(moments, row, missing, sign);
 }
 
 static void note_peaks(struct moments *moments)
@@ -126,11 +167,37 @@ void moments_slide(struct moments *moments, double *entered, double *left)
 		cblas_dsyr(CblasColMajor, CblasLower, d, 1, entered, 1, moments->cross, d);
 }
 
-double moments_mean(const struct moments *moments, size_t column)
+static double mean_about_shift(const struct moments *moments, size_t column)
 {
 	double count = moments->count[column];
 
-	return moments->shift[column] + (count > 0 ? moments->sum[column] / count : 0);
+	return count > 0 ? moments->sum[column] / count : 0;
+}
+
+/* With f the deviations, 0 where missing, and n the rows in which neither is missing, the sum over
+ * those of (f_i - m_i) (f_j - m_j) is that of f_i f_j less m_i m_j (rows - how often both are
+ * missing), plus m_i (sum of f_j where i is missing) and the reverse. */
+void moments_add_gap_terms(const struct moments *moments, const double *scale, double *array)
+{
+	size_t d = moments->columns;
+	const double *sums = moments->gap_sum, *counts = moments->gap_count;
+
+	for (size_t j = 0; j < d; j++) {
+		double mean_j = mean_about_shift(moments, j);
+
+		for (size_t i = 0; i <= j; i++) {
+			double mean_i = mean_about_shift(moments, i);
+			double term = mean_i * mean_j * counts[j * d + i] +
+				      mean_i * sums[i * d + j] + mean_j * sums[j * d + i];
+
+			array[j * d + i] += scale[i] * term * scale[j]; /* each may be 1e299 */
+		}
+	}
+}
+
+double moments_mean(const struct moments *moments, size_t column)
+{
+	return moments->shift[column] + mean_about_shift(moments, column);
 }
 
 static double about_mean(const struct moments *moments, size_t column, double count)
