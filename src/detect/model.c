@@ -146,10 +146,15 @@ static int prepare(struct model *model, size_t d, size_t capacity, struct error 
 	return 0;
 }
 
-static int build(struct model *model, const struct window *window, struct error *err)
+/* From the window's rows. The pairs too, where `with_pairs`; GRAM always makes them anew, as its
+ * rows get other slots. */
+static int build(struct model *model, const struct window *window, bool with_pairs,
+		 struct error *err)
 {
 	int r;
 
+	if (with_pairs)
+		model->vectors = NULL;
 	model->t = window_rows(window);
 	model->slides = 0;
 	model->settled = false;
@@ -187,7 +192,7 @@ int model_build(struct model *model, const struct window *window, const bool *us
 			model->given_floor[j] = floors[column];
 			model->columns[j++] = (long)column;
 		}
-	r = build(model, window, err);
+	r = build(model, window, true, err);
 	return r < 0 ? give_up(model, r) : 0;
 }
 
@@ -216,7 +221,7 @@ int model_slide(struct model *model, const struct window *window, const double *
 	return 0;
 }
 
-/* With the columns that are still there. */
+/* With the columns that are still there. The pairs follow where only the sums were bad. */
 static int build_again(struct model *model, const struct window *window, struct error *err)
 {
 	size_t columns = window_columns(window);
@@ -224,7 +229,7 @@ static int build_again(struct model *model, const struct window *window, struct 
 	cleanup(free) double *floors = NULL;
 
 	if (!has_forgotten(model)) {
-		int r = build(model, window, err);
+		int r = build(model, window, model->slides >= model->moments.rows, err);
 
 		return r < 0 ? give_up(model, r) : 0;
 	}

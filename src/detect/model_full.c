@@ -67,9 +67,7 @@ int model_full_build(struct model *model, const struct window *window, struct er
 				     model->gathered + count * model->d);
 		moments_add(&model->moments, model->gathered, count);
 	}
-	model->pairs.since_solution = 0;
-	model->pairs.warm = false;
-	model->vectors = NULL;
+	model->pairs.images_hold = false;
 	return model_full_settle(model, err);
 }
 

@@ -25,8 +25,8 @@
 #define PRODUCT_LIMIT 1e4 /* a larger place would cost the products digits */
 
 enum {
-	SLIGHT_MAX = 16,   /* columns done anew in one slide because they are slightly off */
-	BUILD_SPACING = 36 /* rows, at least, between two builds because many are */
+	SLIGHT_MAX = 32,   /* columns done anew in one slide because they are slightly off */
+	BUILD_SPACING = 72 /* rows, at least, between two builds because many are */
 };
 
 int model_gram_init(struct model *model, struct error *err)

@@ -422,7 +422,7 @@ static void test_model_gram_with_a_gap(void)
 
 static void test_model_gram_outliers_and_gaps(void)
 {
-	struct promise promise = {0.01, 0.01, 5e-3, 0.02, 0.1};
+	struct promise promise = {0.01, 0.01, 0.01, 0.02, 0.1};
 	struct world world = {
 		.d = 220, .t = 100, .sources = 5, .noise = 0.5, .outlier = 1e7, .own_scales = true};
 
