@@ -23,7 +23,9 @@ enum { MODEL_NO_COLUMN = -1 };
 
 /*
  * How k is chosen, always below the rank, so that there is a residual.
+ *
  * CPV (the paper): the fewest components with more than the share `cpv` of the variance.
+ *
  * GAP: where lambda_k / lambda_(k+1) is largest among the k from the first with 50 % of the
  * variance to the first with 95 %, k <= 56 in the forms BLOCK and GRAM. Yesterday's k stays until
  * another ratio is 1.25 times its own, or its own is under 1.2 (closed). Where no ratio reaches 1.2
@@ -35,18 +37,23 @@ enum components_rule { COMPONENTS_CPV, COMPONENTS_GAP };
 
 /*
  * FULL: sliding cross-products, all eigenvalues anew at each settle; exact, with gaps too.
+ *
  * BLOCK: sliding cross-products, the correlation matrix never formed. Leading pairs by warm steps,
  * theta1 and theta2 by traces, theta3 too every twelfth of a window and of the same shape (theta3 /
  * theta2^1.5) in between; a missing cell stands at its column's mean of the last build. SPE within
- * 1e-3 of FULL where there is a gap (measured at 720 rows: 4e-5 on white rows, 2e-3 on strongly
+ * 2e-3 of FULL where there is a gap (measured at 720 rows: 4e-5 on white rows, 1.6e-3 on strongly
  * autocorrelated ones), theta3 within 5 %. Where there is no gap, or k is over 56 (CPV in a noise
  * bulk), pairs and thetas are solved anew every columns / 28 settles and kept in between: SPE
- * within 6 % at 720 rows (1 to 2.5 % rms). GRAM: for more columns than rows; the same on the
- * products of the rows (YY' for Y'Y), SPE without vectors over the columns; kept pairs are solved
- * anew every rows / 20 settles. A column is divided by a deviation that is set anew when it is 5 %
- * off, so model_std() may be that far from the window's, and SPE with it (measured 1 % rms);
- * tolerances as BLOCK for those deviations. AUTO: FULL up to 100 columns, BLOCK up to twice the
- * window's capacity, GRAM beyond.
+ * within 6 % at 720 rows (1 to 2.5 % rms).
+ *
+ * GRAM: for more columns than rows; the same on the products of the rows (YY' for Y'Y), SPE without
+ * vectors over the columns; kept pairs are solved anew every rows / 20 settles. A column is divided
+ * by a deviation that is set anew when it is 5 % off (where more than 32 columns are at once, those
+ * that are 50 % off, the others within 72 rows of the newest build), so model_std() may be that far
+ * from the window's, and SPE with it (measured 1 % rms on white rows); tolerances as BLOCK for
+ * those deviations.
+ *
+ * AUTO: FULL up to 100 columns, BLOCK up to twice the window's capacity, GRAM beyond.
  */
 enum model_form { MODEL_AUTO, MODEL_FULL, MODEL_BLOCK, MODEL_GRAM };
 
