@@ -156,8 +156,8 @@ static int replay_rows(struct controller *controller, struct group *group,
 		enum row_state state = (enum row_state)replay->rows[i].state;
 		bool is_last = i + 1 == replay->row_count;
 
-		r = monitor_restore(group->monitor, replay->values + i * replay->columns,
-				    state, err);
+		r = monitor_restore(group->monitor, replay->values + i * replay->columns, state,
+				    err);
 		if (r >= 0)
 			r = accept_between(
 				controller, group, &acceptances, replay->rows[i].time_usec,

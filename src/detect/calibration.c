@@ -8,10 +8,26 @@
 
 #define DEGREES_TOLERANCE 1e-3 /* the quantile moves less than that with them */
 
+/* The quantile of the standardised chi-squared; kept, since it costs more than all the rest. */
+static double deviate(struct calibration *calibration, double degrees)
+{
+	if (fabs(degrees - calibration->degrees) > DEGREES_TOLERANCE * degrees) {
+		calibration->degrees = degrees;
+		calibration->deviate =
+			(chi2_upper_quantile(calibration->alpha, degrees) - degrees) /
+			sqrt(2 * degrees);
+	}
+	return calibration->deviate;
+}
+
+/* When a share p of the indices lies at r times the limit and the rest near the mean, the limit
+ * that follows is r (p + deviate(1) sqrt(p)) times the old one: it rises until p is alpha for this
+ * r. */
 void calibration_init(struct calibration *calibration, size_t memory, double alpha)
 {
 	assert(memory >= CALIBRATION_ROWS_MIN && alpha > 0 && alpha < 0.5);
 	*calibration = (struct calibration){.memory = (double)memory, .alpha = alpha};
+	calibration->reach = fmax(1, 1 / (deviate(calibration, 1) * sqrt(alpha)));
 }
 
 static void forget(struct calibration *calibration)
@@ -28,7 +44,7 @@ void calibration_add(struct calibration *calibration, double index)
 {
 	double limit = calibration_limit(calibration, fmax(calibration->degrees, 1));
 
-	index = fmin(index, limit);
+	index = fmin(index, calibration->reach * limit);
 	if (calibration->weight >= calibration->memory)
 		forget(calibration);
 	calibration->weight++;
@@ -59,25 +75,15 @@ static double degrees_of(const struct calibration *calibration, double mean, dou
 	return fmax(1, 8 * variance * variance * variance / (third * third));
 }
 
-/* The quantile of the standardised chi-squared; kept, since it costs more than all the rest. */
-static double deviate(struct calibration *calibration, double degrees)
-{
-	if (fabs(degrees - calibration->degrees) > DEGREES_TOLERANCE * degrees) {
-		calibration->degrees = degrees;
-		calibration->deviate = (chi2_upper_quantile(calibration->alpha, degrees) - degrees) /
-				       sqrt(2 * degrees);
-	}
-	return calibration->deviate;
-}
-
 double calibration_limit(struct calibration *calibration, double degrees)
 {
-	double mean = 1, variance = 2 / degrees;
+	double least = 1 + sqrt(2 / degrees) * deviate(calibration, degrees);
+	double mean, variance;
 
-	if (calibration_is_ready(calibration)) {
-		mean = calibration_mean(calibration);
-		variance = calibration->squares / calibration->weight - mean * mean;
-		degrees = fmin(degrees, degrees_of(calibration, mean, variance));
-	}
-	return mean + sqrt(fmax(variance, 0)) * deviate(calibration, degrees);
+	if (!calibration_is_ready(calibration))
+		return least;
+	mean = calibration_mean(calibration);
+	variance = calibration->squares / calibration->weight - mean * mean;
+	degrees = fmin(degrees, degrees_of(calibration, mean, variance));
+	return fmax(least, mean + sqrt(fmax(variance, 0)) * deviate(calibration, degrees));
 }

@@ -14,6 +14,7 @@ enum { CALIBRATION_ROWS_MIN = 30 };
 
 struct calibration {
 	double memory, alpha;
+	double reach; /* times the limit, for what lies above it */
 	double weight, sum, squares, cubes;
 	double degrees, deviate; /* the newest quantile, in standard deviations, and of what */
 };
@@ -21,13 +22,14 @@ struct calibration {
 /* memory >= CALIBRATION_ROWS_MIN rows, 0 < alpha < 0.5. */
 void calibration_init(struct calibration *calibration, size_t memory, double alpha);
 
-/* An index >= 0. Above the limit of the moment it counts as that limit, so that what passed it moves
- * the limit, but not by how far it passed. */
+/* An index >= 0. Far above the limit of the moment it counts as a few times that limit: as many as
+ * make alpha the share of rows above it in the long run, however heavy the tail. */
 void calibration_add(struct calibration *calibration, double index);
 
 bool calibration_is_ready(const struct calibration *calibration);
 double calibration_mean(const struct calibration *calibration); /* 1 while it is empty */
 
-/* The limit that an index passes with probability alpha; `degrees` (>= 1) as
- * threshold_degrees() says. Before it is ready, that of an index of mean 1. */
+/* The limit that an index passes with probability alpha; `degrees` (>= 1) as threshold_degrees()
+ * says. Never less than that of the model's own rows, whose mean is 1: the calibration may be of a
+ * time when less was going on. */
 double calibration_limit(struct calibration *calibration, double degrees);

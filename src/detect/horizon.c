@@ -22,7 +22,7 @@ struct horizon {
 	double *row;  /* workspace, a place per column */
 	size_t columns_capacity;
 	size_t turn, stride, stride_max;
-	size_t held_rows; /* since the last unlocking */
+	size_t held_rows;  /* since the last unlocking */
 	size_t run, known; /* rows above the limit, below it, in a row */
 	bool is_built, is_old, is_open;
 };
@@ -146,8 +146,7 @@ int horizon_settle(struct horizon *horizon, const double *floors, struct error *
 {
 	int r;
 
-	if (window_rows(horizon->window) < horizon->options.min_rows ||
-	    choose_active(horizon) == 0)
+	if (window_rows(horizon->window) < horizon->options.min_rows || choose_active(horizon) == 0)
 		return 0;
 	if (horizon->is_built && !horizon->is_old) {
 		r = model_settle(horizon->model, horizon->window, err);
@@ -200,9 +199,8 @@ double horizon_degrees(const struct horizon *horizon)
 static void score_by_paper(const struct horizon *horizon, struct horizon_score *score)
 {
 	const struct thetas *thetas = model_thetas(horizon->model);
-	double q = thetas->theta3 > 0
-			   ? threshold_jackson_mudholkar(thetas, horizon->options.alpha)
-			   : 0;
+	double q = thetas->theta3 > 0 ? threshold_jackson_mudholkar(thetas, horizon->options.alpha)
+				      : 0;
 
 	score->index = score->spe;
 	score->limit = fmax(q, model_floor_energy(horizon->model));
@@ -232,8 +230,8 @@ int horizon_score(struct horizon *horizon, const double *row, struct horizon_sco
 	else
 		score_by_paper(horizon, &score);
 	score.ratio = score.limit > 0 ? score.index / score.limit : score.index > 0 ? INFINITY : 0;
-	score.spe_limit = horizon->options.calibrated ? score.limit * unit_of_spe(horizon)
-						      : score.limit;
+	score.spe_limit =
+		horizon->options.calibrated ? score.limit * unit_of_spe(horizon) : score.limit;
 	*ret_score = score;
 	return 1;
 }

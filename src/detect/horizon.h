@@ -2,10 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One memory of what is normal: a window of accepted rows, the PCA model of it, and the calibration
- * of its index. A monitor has two that differ in reach: M of the paper (the newest t accepted rows),
- * and the reference, which stands for `span` rows with as many places, every n-th row of them: n
- * doubles each time the places are full, until places times n is the span. Columns are the monitor's.
- * No I/O. One owner.
+ * of its index. A monitor has two that differ in reach: M of the paper (the newest t accepted
+ * rows), and the reference, which stands for `span` rows with as many places, every n-th row of
+ * them: n doubles each time the places are full, until places times n is the span. Columns are the
+ * monitor's. No I/O. One owner.
  *
  * The index of a row is SPE / theta1 + t2_weight T2 / k, whose mean over the rows of the model is
  * 1 + t2_weight: what lies across the principal components, and, with less weight, along them.
@@ -21,7 +21,8 @@ struct horizon;
 struct horizon_options {
 	size_t rows;     /* places */
 	size_t span;     /* rows that they stand for; up to `rows`: a plain sliding window */
-	size_t min_rows; /* no score with fewer; a column takes part when so many hold a value of it */
+	size_t min_rows; /* no score with fewer; a column takes part when so many hold a value of it
+			  */
 	double alpha;    /* per row */
 	bool calibrated; /* limit by calibration.h; else Jackson-Mudholkar and SPE alone */
 	size_t memory;   /* of the calibration, rows */
@@ -75,7 +76,8 @@ enum horizon_answer {
 /* What becomes of a row that was scored (NULL: it could not be). Below the limit it waits out the
  * quarantine and goes in, limited, in its turn. Above, it is held; unlock_rows held rows go in as
  * they are, and what follows of them goes in at once (with `move`: after the window has moved to
- * their level; what is still above the limit is held anew), until known_rows in a row were below. */
+ * their level; what is still above the limit is held anew), until known_rows in a row were below.
+ */
 enum horizon_answer horizon_offer(struct horizon *horizon, const double *row,
 				  const struct horizon_score *score);
 /* A row on somebody's word: as it is. */

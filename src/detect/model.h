@@ -26,12 +26,13 @@ enum { MODEL_NO_COLUMN = -1 };
  *
  * CPV (the paper): the fewest components with more than the share `cpv` of the variance.
  *
- * GAP: where lambda_k / lambda_(k+1) is largest among the k from the first with 50 % of the
- * variance to the first with 95 %, k <= 56 in the forms BLOCK and GRAM. Yesterday's k stays until
- * another ratio is 1.25 times its own, or its own is under 1.2 (closed). Where no ratio reaches 1.2
- * the rule is CPV, and yesterday's k stays while its share is within 2 points of `cpv`. Neighbours
- * in a noise bulk differ by 2 to 10 % at 720 rows (Marchenko-Pastur), so 1.2 is a gap, and a ratio
- * estimated from 720 rows moves by some 7 %, so 1.25 is another gap.
+ * GAP: where lambda_k / lambda_(k+1) is largest among the k from the first with a
+ * share of `cpv` less 5 points of the variance to that with 2 points more, k <= 56 in the forms
+ * BLOCK and GRAM. Yesterday's k stays until another ratio is 1.25 times its own, or its own is
+ * under 1.2 (closed). Where no ratio reaches 1.2 the rule is CPV, and yesterday's k stays while its
+ * share is within 2 points of `cpv`. Neighbours in a noise bulk differ by 2 to 10 % at 720 rows
+ * (Marchenko-Pastur), so 1.2 is a gap, and a ratio estimated from 720 rows moves by some 7 %,
+ * so 1.25 is another gap.
  */
 enum components_rule { COMPONENTS_CPV, COMPONENTS_GAP };
 

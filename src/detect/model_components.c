@@ -2,8 +2,8 @@
 /* How many components are principal: the rules of model.h. */
 #include "detect/model_internal.h"
 
-#define GAP_SHARE_LEAST 0.50
-#define GAP_SHARE_ENOUGH 0.95
+#define GAP_SHARE_BELOW 0.05 /* of cpv, where candidates begin */
+#define GAP_SHARE_ABOVE 0.02
 #define GAP_SHARE_SLACK 0.02 /* for yesterday's k */
 #define GAP_LEAST 1.2
 #define GAP_CLEARLY_LARGER 1.25
@@ -36,11 +36,11 @@ struct gap {
 };
 
 /* The widest gap among the candidates, and that at `own` where it is one, with slack. */
-static void find_gaps(const struct spectrum *spectrum, size_t cap, struct gap *widest,
+static void find_gaps(const struct spectrum *spectrum, double cpv, size_t cap, struct gap *widest,
 		      struct gap *own)
 {
+	double least = cpv - GAP_SHARE_BELOW, enough = cpv + GAP_SHARE_ABOVE, sum = 0;
 	size_t rank = rank_of(spectrum);
-	double sum = 0;
 
 	for (size_t k = 1; k < rank && k <= cap; k++) {
 		double before = sum / spectrum->trace, share, ratio;
@@ -48,10 +48,10 @@ static void find_gaps(const struct spectrum *spectrum, size_t cap, struct gap *w
 		sum += spectrum->values[k - 1];
 		share = sum / spectrum->trace;
 		ratio = spectrum->values[k - 1] / spectrum->values[k];
-		if (k == own->k && share >= GAP_SHARE_LEAST - GAP_SHARE_SLACK &&
-		    before < GAP_SHARE_ENOUGH + GAP_SHARE_SLACK)
+		if (k == own->k && share >= least - GAP_SHARE_SLACK &&
+		    before < enough + GAP_SHARE_SLACK)
 			own->ratio = ratio;
-		if (share >= GAP_SHARE_LEAST && before < GAP_SHARE_ENOUGH && ratio > widest->ratio)
+		if (share >= least && before < enough && ratio > widest->ratio)
 			*widest = (struct gap){k, ratio};
 	}
 }
@@ -78,7 +78,7 @@ long model_choose_components(const struct model_options *options, const struct s
 
 	if (options->components == COMPONENTS_CPV)
 		return by_share(spectrum, options->cpv);
-	find_gaps(spectrum, cap, &widest, &own);
+	find_gaps(spectrum, options->cpv, cap, &widest, &own);
 	if (own.ratio >= GAP_LEAST && widest.ratio < GAP_CLEARLY_LARGER * own.ratio)
 		return (long)own.k;
 	if (widest.ratio >= GAP_LEAST)

@@ -107,19 +107,32 @@ static void test_components_by_share(void)
 	check_int(choose(COMPONENTS_CPV, values, 1, 0), 0);
 }
 
+/* Three or four leading values, then a tail of equal ones; cpv is 90 %, so candidates are those
+ * with 85 to 92 % of the variance. */
+static long choose_at_gap(const double *leading, size_t count, double tail, size_t tails,
+			  size_t previous)
+{
+	double values[24];
+
+	for (size_t i = 0; i < count + tails; i++)
+		values[i] = i < count ? leading[i] : tail;
+	return choose(COMPONENTS_GAP, values, count + tails, previous);
+}
+
 static void test_components_at_a_gap_with_hysteresis(void)
 {
-	const double values[] = {5, 3, 1, 0.5, 0.4, 0.3};   /* 3 / 1 at k = 2 is the widest */
-	const double rival[] = {5, 3, 1, 0.3, 0.29, 0.28};  /* 1 / 0.3 at k = 3: 1.11 times wider */
-	const double winner[] = {5, 3, 1, 0.2, 0.19, 0.18}; /* 5 at k = 3: 1.67 times */
-	const double closed[] = {5, 1.1, 1, 0.5, 0.49, 0.48};
+	const double values[] = {50, 30, 6}; /* 6 / 1.5 at k = 3; the wider one at 2 has 80 % */
+	const double rival[] = {50, 30, 6,
+				2.4}; /* 2.5 at k = 3, 2.4 / 0.87 at 4: 1.1 times wider */
+	const double winner[] = {50, 30, 6, 2.4}; /* 2.4 / 0.55: 1.7 times */
+	const double closed[] = {51, 33, 2, 1.9}; /* 1.05 at k = 3, 16 at 2 */
 	const double nothing[] = {1.5, 1.4, 1.3, 1.2, 1.1, 1.05, 1};
 
-	check_int(choose(COMPONENTS_GAP, values, 6, 0), 2);
-	check_int(choose(COMPONENTS_GAP, rival, 6, 0), 3);
-	check_int(choose(COMPONENTS_GAP, rival, 6, 2), 2);
-	check_int(choose(COMPONENTS_GAP, winner, 6, 2), 3);
-	check_int(choose(COMPONENTS_GAP, closed, 6, 2), 1);
+	check_int(choose_at_gap(values, 3, 1.5, 9, 0), 3);
+	check_int(choose_at_gap(rival, 4, 0.87, 9, 0), 4);
+	check_int(choose_at_gap(rival, 4, 0.87, 9, 3), 3);
+	check_int(choose_at_gap(winner, 4, 0.55, 14, 3), 4);
+	check_int(choose_at_gap(closed, 4, 1.2, 9, 3), 2);
 	check_int(choose(COMPONENTS_GAP, nothing, 7, 0),
 		  choose(COMPONENTS_CPV, nothing, 7, 0));    /* no ratio of 1.2 */
 	check_int(choose(COMPONENTS_GAP, nothing, 7, 3), 6); /* far from 90 % */

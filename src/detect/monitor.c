@@ -6,9 +6,10 @@
  *     ^                    |                              |                       |
  *     +----one normal------+------clear_rows normal-------+-----------------------+
  *
- * Abnormal rows go into A, normal rows into M. At unlock_rows A is merged into M, and again each time
- * that so many more are abnormal; rows that M has got used to and the reference has not are shifted.
- * An episode that reaches reference_unlock_rows enters the reference as well, and what follows of it.
+ * Abnormal rows go into A, normal rows into M. At unlock_rows A is merged into M, and again each
+ * time that so many more are abnormal; rows that M has got used to and the reference has not are
+ * shifted. An episode that reaches reference_unlock_rows enters the reference as well, and what
+ * follows of it.
  *
  * A row is abnormal when it is so to both, by one verdict: the lesser of its two indices, each in
  * units of its own mean, against the limit that this lesser one has (calibration.h). Drift, which M
@@ -34,7 +35,7 @@
 /* Larger values could overflow when squared and summed; nothing that is measured comes near. */
 #define VALUE_LIMIT 1e140
 #define TRAIL_WEIGHT 0.2
-#define SCORE_BEND 100.0 /* ten deviations in one column: more says little more */
+#define SCORE_BEND 100.0      /* ten deviations in one column: more says little more */
 #define CALIBRATION_WINDOWS 7 /* the calibration's memory: rows of so many windows */
 #define REFERENCE_WINDOWS 32  /* 16 days at one row a minute and 720 rows */
 #define REFERENCE_ROWS_MIN 60 /* before it has a say */
@@ -126,7 +127,7 @@ static int check_options(const struct monitor_options *options, struct error *er
 static void fill_defaults(struct monitor_options *options)
 {
 	size_t quarter = options->window_rows / 4;
-	size_t unlock = options->move ? options->window_rows / 24 : quarter;
+	size_t unlock = options->move ? at_least(options->window_rows / 24, 30) : quarter;
 
 	if (options->min_rows == 0)
 		options->min_rows = at_least(quarter, 30);
@@ -317,7 +318,7 @@ struct judgement {
 	bool has_verdict;       /* M's limit means something already */
 	bool joint;             /* the reference's too, and it knows all columns */
 	bool abnormal, unknown; /* to both; to the reference, or to M where there is none */
-	double index;            /* the lesser of both */
+	double index;           /* the lesser of both */
 	struct horizon_score recent, reference;
 };
 
@@ -370,9 +371,8 @@ static int judge(struct monitor *monitor, struct judgement *ret_judgement, struc
 			     &judgement.reference_scored, err);
 	if (r < 0)
 		return r;
-	judgement.has_verdict =
-		judgement.recent_scored &&
-		(!monitor->options.calibrated || horizon_is_calibrated(monitor->recent));
+	judgement.has_verdict = judgement.recent_scored && (!monitor->options.calibrated ||
+							    horizon_is_calibrated(monitor->recent));
 	judgement.joint = judgement.has_verdict && judgement.reference_scored &&
 			  horizon_is_calibrated(monitor->reference) && covers(monitor);
 	if (judgement.joint)
@@ -461,8 +461,8 @@ static enum episode_event go_on(struct monitor *monitor, bool used)
 	return EPISODE_SHIFTED;
 }
 
-static int follow_episode(struct monitor *monitor, const struct judgement *judgement,
-			  bool unlocked, struct row_verdict *verdict, struct error *err)
+static int follow_episode(struct monitor *monitor, const struct judgement *judgement, bool unlocked,
+			  struct row_verdict *verdict, struct error *err)
 {
 	int r = 0;
 
@@ -529,8 +529,8 @@ static void tell(struct monitor *monitor, const struct judgement *judgement,
 		verdict->spe = judgement->recent.spe;
 		verdict->q = judgement->recent.spe_limit;
 		verdict->components = judgement->recent.components;
-		monitor->trail += TRAIL_WEIGHT * (log1p(fmin(last->index, 1e300) / SCORE_BEND) -
-						  monitor->trail);
+		monitor->trail += TRAIL_WEIGHT *
+				  (log1p(fmin(last->index, 1e300) / SCORE_BEND) - monitor->trail);
 		verdict->score =
 			monitor->options.calibrated ? monitor->trail : judgement->recent.ratio;
 	}
@@ -609,8 +609,7 @@ bool monitor_episode_is_open(const struct monitor *monitor)
 int monitor_spectrum(const struct monitor *monitor, struct budget_spectrum *ret_spectrum,
 		     double *ret_std)
 {
-	const struct model *model =
-		monitor->open ? monitor->onset : horizon_model(monitor->recent);
+	const struct model *model = monitor->open ? monitor->onset : horizon_model(monitor->recent);
 	size_t d = model_columns(model), k = model_components(model), known;
 	const double *lambda = model_eigenvalues(model, &known);
 	double trace = model_thetas(model)->theta1;

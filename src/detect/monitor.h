@@ -23,8 +23,8 @@ enum { MONITOR_COLUMNS_MAX = 16384, MONITOR_CALIBRATION_ROWS = 30 };
 /* The two sets of choices; docs/detection.md has what each was measured to do. */
 enum monitor_preset {
 	MONITOR_CALIBRATED, /* the default */
-	MONITOR_PAPER,      /* as printed, with the signs right: Jackson-Mudholkar's limit, SPE alone,
-			       only normal rows enter M; each abnormal row is an alarm */
+	MONITOR_PAPER, /* as printed, with the signs right: Jackson-Mudholkar's limit, SPE alone,
+			  only normal rows enter M; each abnormal row is an alarm */
 };
 
 struct monitor_options {
@@ -38,14 +38,16 @@ struct monitor_options {
 	size_t clear_rows;  /* normal rows in a row that end it */
 	size_t unlock_rows; /* after so many abnormal rows a shift is suspected: A is merged into M,
 			       and M moves on; 0: by the preset; SIZE_MAX: never */
-	bool calibrated; /* limits from the SPE that earlier rows had, and T2 beside SPE; else
-			    Jackson-Mudholkar's Q of the thetas, SPE alone */
-	bool gap;        /* k at a gap of the eigenvalues; else by cpv alone */
-	double t2_weight; /* of T2 / k beside SPE / theta1, >= 0; calibrated only */
-	double limit;    /* accepted values are brought within so many deviations; 0: as they are */
-	double range_share; /* least standard deviation of a column: this share of its range, >= 0 */
+	bool calibrated;    /* limits from the SPE that earlier rows had, and T2 beside SPE; else
+			       Jackson-Mudholkar's Q of the thetas, SPE alone */
+	bool gap;           /* k at a gap of the eigenvalues; else by cpv alone */
+	double t2_weight;   /* of T2 / k beside SPE / theta1, >= 0; calibrated only */
+	double limit; /* accepted values are brought within so many deviations; 0: as they are */
+	double range_share; /* least standard deviation of a column: this share of its range, >= 0
+			     */
 	bool move;          /* M moves to a shift's level when it is merged, 0 or 1 */
-	size_t quarantine_rows; /* accepted rows wait so long, and are dropped if an episode opens */
+	size_t quarantine_rows; /* accepted rows wait so long, and are dropped if an episode opens
+				 */
 	size_t reference_span;  /* rows that the reference stands for; 0: no reference */
 	size_t reference_unlock_rows; /* an episode this long enters the reference too */
 };
@@ -97,12 +99,13 @@ struct row_verdict {
 	enum episode_event event; /* what this row did to the episode */
 	double spe, q; /* of M; NaN while learning. Calibrated, T2 adds to SPE, and a row that the
 			  reference knows is normal above Q too */
-	double score;  /* how abnormal, to rank rows by, over windows and episodes: the trail (weight
-			  0.2 of the newest) of log(1 + index / 100), the index (SPE / theta1 and T2) by
-			  the reference, or by M before there is one; paper: SPE / Q. 0 while learning */
-	size_t components;        /* k */
-	size_t level;             /* rows in A, the alarm level of paper V */
-	size_t window_rows;       /* rows in M */
+	double score; /* how abnormal, to rank rows by, over windows and episodes: the trail (weight
+			 0.2 of the newest) of log(1 + index / 100), the index (SPE / theta1 and T2)
+			 by the reference, or by M before there is one; paper: SPE / Q. 0 while
+			 learning */
+	size_t components;  /* k */
+	size_t level;       /* rows in A, the alarm level of paper V */
+	size_t window_rows; /* rows in M */
 };
 
 /* One row of monitor_columns() values. Allocates nothing once the columns are settled. */

@@ -2,10 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The least standard deviation of each column that means anything: the caller's floor (Delta / sqrt
- * 3, the metric's resolution) and a share of the range in which the column has been seen to move, so
- * that what has been still for a whole window is not torn from all proportion by the first move. One
- * row widens a range tenfold at most, and ranges shrink again within some spans, so that one absurd
- * value does not hide all that follows. One owner.
+ * 3, the metric's resolution) and a share of the range in which the column has been seen to move,
+ * so that what has been still for a whole window is not torn from all proportion by the first move.
+ * One row widens a range tenfold at most, and ranges shrink again within some spans, so that one
+ * absurd value does not hide all that follows. One owner.
  */
 #include <stdbool.h>
 #include <stddef.h>
