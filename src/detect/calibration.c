@@ -20,14 +20,11 @@ static double deviate(struct calibration *calibration, double degrees)
 	return calibration->deviate;
 }
 
-/* When a share p of the indices lies at r times the limit and the rest near the mean, the limit
- * that follows is r (p + deviate(1) sqrt(p)) times the old one: it rises until p is alpha for this
- * r. */
 void calibration_init(struct calibration *calibration, size_t memory, double alpha)
 {
 	assert(memory >= CALIBRATION_ROWS_MIN && alpha > 0 && alpha < 0.5);
 	*calibration = (struct calibration){.memory = (double)memory, .alpha = alpha};
-	calibration->reach = fmax(1, 1 / (deviate(calibration, 1) * sqrt(alpha)));
+	calibration->heaviest = deviate(calibration, 1);
 }
 
 static void forget(struct calibration *calibration)
@@ -40,11 +37,22 @@ static void forget(struct calibration *calibration)
 	calibration->cubes *= keep;
 }
 
+/* As how many times the limit counts what lies above it. When a share p of the indices lies at r
+ * times the limit and the rest near the mean, the limit that follows is about r deviate(1) sqrt(p)
+ * times the old one: with this r it rises until p is alpha. One index alone must not raise it,
+ * which is a large share of few. */
+static double reach(const struct calibration *calibration)
+{
+	double share = fmax(calibration->alpha, 1 / (calibration->weight + 1));
+
+	return fmax(1, 1 / (calibration->heaviest * sqrt(share)));
+}
+
 void calibration_add(struct calibration *calibration, double index)
 {
 	double limit = calibration_limit(calibration, fmax(calibration->degrees, 1));
 
-	index = fmin(index, calibration->reach * limit);
+	index = fmin(index, reach(calibration) * limit);
 	if (calibration->weight >= calibration->memory)
 		forget(calibration);
 	calibration->weight++;

@@ -14,9 +14,9 @@ enum { CALIBRATION_ROWS_MIN = 30 };
 
 struct calibration {
 	double memory, alpha;
-	double reach; /* times the limit, for what lies above it */
 	double weight, sum, squares, cubes;
 	double degrees, deviate; /* the newest quantile, in standard deviations, and of what */
+	double heaviest;         /* that of one degree of freedom, the least there can be */
 };
 
 /* memory >= CALIBRATION_ROWS_MIN rows, 0 < alpha < 0.5. */
