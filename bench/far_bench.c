@@ -24,19 +24,19 @@ enum { RUNS = 8, JOBS_MAX = 64, LOCKOUT_MAX = 30, CHOICES_MAX = 4, SETTINGS_MAX 
 
 /* Presets: as monitor.h offers them. */
 
-static void fill_default(struct monitor_options *options)
+static void fill_calibrated(struct monitor_options *options)
 {
 	monitor_options_preset(options, MONITOR_CALIBRATED);
 }
 
-static void fill_paper_threshold(struct monitor_options *options)
+static void fill_paper(struct monitor_options *options)
 {
 	monitor_options_preset(options, MONITOR_PAPER);
 }
 
 static const struct preset presets[] = {
-	{"default", fill_default},
-	{"paper-threshold", fill_paper_threshold},
+	{"calibrated", fill_calibrated},
+	{"paper", fill_paper},
 };
 
 enum { PRESETS = sizeof(presets) / sizeof(presets[0]) };

@@ -50,9 +50,8 @@ static double reach(const struct calibration *calibration)
 
 void calibration_add(struct calibration *calibration, double index)
 {
-	double limit = calibration_limit(calibration, fmax(calibration->degrees, 1));
-
-	index = fmin(index, reach(calibration) * limit);
+	if (calibration->limit > 0)
+		index = fmin(index, reach(calibration) * calibration->limit);
 	if (calibration->weight >= calibration->memory)
 		forget(calibration);
 	calibration->weight++;
@@ -68,7 +67,7 @@ bool calibration_is_ready(const struct calibration *calibration)
 
 double calibration_mean(const struct calibration *calibration)
 {
-	return calibration->weight > 0 ? calibration->sum / calibration->weight : 1;
+	return calibration->sum / calibration->weight;
 }
 
 /* Degrees of freedom of the chi-squared that is as skewed as the indices: skewness sqrt(8 / v). */
@@ -83,15 +82,18 @@ static double degrees_of(const struct calibration *calibration, double mean, dou
 	return fmax(1, 8 * variance * variance * variance / (third * third));
 }
 
-double calibration_limit(struct calibration *calibration, double degrees)
+double calibration_limit(struct calibration *calibration, const struct index_shape *shape)
 {
-	double least = 1 + sqrt(2 / degrees) * deviate(calibration, degrees);
-	double mean, variance;
+	double least = shape->mean + shape->std * deviate(calibration, shape->degrees);
+	double mean, variance, degrees;
 
+	calibration->limit = least;
 	if (!calibration_is_ready(calibration))
 		return least;
 	mean = calibration_mean(calibration);
 	variance = calibration->squares / calibration->weight - mean * mean;
-	degrees = fmin(degrees, degrees_of(calibration, mean, variance));
-	return fmax(least, mean + sqrt(fmax(variance, 0)) * deviate(calibration, degrees));
+	degrees = fmin(shape->degrees, degrees_of(calibration, mean, variance));
+	calibration->limit =
+		fmax(least, mean + sqrt(fmax(variance, 0)) * deviate(calibration, degrees));
+	return calibration->limit;
 }

@@ -12,8 +12,15 @@
 
 enum { CALIBRATION_ROWS_MIN = 30 };
 
+/* What an index is like by the model alone: mean, standard deviation, and the degrees of freedom of
+ * the chi-squared that is as skewed (>= 1). */
+struct index_shape {
+	double mean, std, degrees;
+};
+
 struct calibration {
 	double memory, alpha;
+	double limit; /* the newest */
 	double weight, sum, squares, cubes;
 	double degrees, deviate; /* the newest quantile, in standard deviations, and of what */
 	double heaviest;         /* that of one degree of freedom, the least there can be */
@@ -22,14 +29,13 @@ struct calibration {
 /* memory >= CALIBRATION_ROWS_MIN rows, 0 < alpha < 0.5. */
 void calibration_init(struct calibration *calibration, size_t memory, double alpha);
 
-/* An index >= 0. Far above the limit of the moment it counts as a few times that limit: as many as
+/* An index >= 0. Far above the newest limit it counts as a few times that limit: as many as
  * make alpha the share of rows above it in the long run, however heavy the tail. */
 void calibration_add(struct calibration *calibration, double index);
 
 bool calibration_is_ready(const struct calibration *calibration);
-double calibration_mean(const struct calibration *calibration); /* 1 while it is empty */
+double calibration_mean(const struct calibration *calibration); /* once it is ready */
 
-/* The limit that an index passes with probability alpha; `degrees` (>= 1) as threshold_degrees()
- * says. Never less than that of the model's own rows, whose mean is 1: the calibration may be of a
- * time when less was going on. */
-double calibration_limit(struct calibration *calibration, double degrees);
+/* The limit that an index passes with probability alpha. Never less than the shape's: the
+ * calibration may be of a time when less was going on. */
+double calibration_limit(struct calibration *calibration, const struct index_shape *shape);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "detect/calibration.h"
 #include "detect/threshold.h"
 #include "detect/window.h"
 
@@ -177,14 +176,14 @@ static double unit_of_spe(const struct horizon *horizon)
 	return theta1 > 0 ? theta1 : 1;
 }
 
-double horizon_degrees(const struct horizon *horizon)
+struct index_shape horizon_shape(const struct horizon *horizon)
 {
 	const struct thetas *thetas = model_thetas(horizon->model);
 	double k = (double)model_components(horizon->model), weight = t2_share(horizon), unit;
 	struct thetas sums;
 
 	if (!(thetas->theta3 > 0))
-		return 1;
+		return (struct index_shape){1, 0, 1};
 	unit = thetas->theta1;
 	sums = (struct thetas){1, thetas->theta2 / (unit * unit),
 			       thetas->theta3 / (unit * unit * unit)};
@@ -193,7 +192,7 @@ double horizon_degrees(const struct horizon *horizon)
 		sums.theta2 += weight * weight / k;
 		sums.theta3 += weight * weight * weight / (k * k);
 	}
-	return threshold_degrees(&sums);
+	return (struct index_shape){sums.theta1, sqrt(2 * sums.theta2), threshold_degrees(&sums)};
 }
 
 static void score_by_paper(const struct horizon *horizon, struct horizon_score *score)
@@ -210,9 +209,10 @@ static void score_by_paper(const struct horizon *horizon, struct horizon_score *
 static void score_calibrated(struct horizon *horizon, double t2, struct horizon_score *score)
 {
 	double unit = unit_of_spe(horizon), k = (double)model_components(horizon->model);
+	struct index_shape shape = horizon_shape(horizon);
 
 	score->index = score->spe / unit + (k > 0 ? t2_share(horizon) * t2 / k : 0);
-	score->limit = fmax(calibration_limit(&horizon->calibration, horizon_degrees(horizon)),
+	score->limit = fmax(calibration_limit(&horizon->calibration, &shape),
 			    fmin(1, model_floor_energy(horizon->model)) / unit);
 }
 

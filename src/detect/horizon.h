@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "detect/calibration.h"
 #include "detect/model.h"
 
 struct horizon;
@@ -64,8 +65,8 @@ int horizon_score(struct horizon *horizon, const double *row, struct horizon_sco
 bool horizon_is_calibrated(const struct horizon *horizon);
 /* What an index is on average. */
 double horizon_mean_index(const struct horizon *horizon);
-/* The chi-squared that an index is like, by the model alone. */
-double horizon_degrees(const struct horizon *horizon);
+/* What an index is like by the model alone. */
+struct index_shape horizon_shape(const struct horizon *horizon);
 
 enum horizon_answer {
 	HORIZON_ACCEPTED,

@@ -343,20 +343,22 @@ static bool covers(const struct monitor *monitor)
 	return true;
 }
 
+/* The lesser index has a limit of its own. */
 static void judge_jointly(struct monitor *monitor, struct judgement *judgement)
 {
+	struct index_shape shape = horizon_shape(monitor->recent);
+	double mean = horizon_mean_index(monitor->recent);
 	double limit;
 
+	shape = (struct index_shape){0, shape.std / mean, shape.degrees};
 	judgement->index =
-		fmin(judgement->recent.index / horizon_mean_index(monitor->recent),
+		fmin(judgement->recent.index / mean,
 		     judgement->reference.index / horizon_mean_index(monitor->reference));
 	judgement->unknown = judgement->reference.ratio > 1;
-	if (!calibration_is_ready(&monitor->joint)) {
-		judgement->abnormal = judgement->unknown && judgement->recent.ratio > 1;
-		return;
-	}
-	limit = calibration_limit(&monitor->joint, horizon_degrees(monitor->recent));
-	judgement->abnormal = judgement->index > limit;
+	limit = calibration_limit(&monitor->joint, &shape);
+	judgement->abnormal = calibration_is_ready(&monitor->joint)
+				      ? judgement->index > limit
+				      : judgement->unknown && judgement->recent.ratio > 1;
 }
 
 /* Scores the row in monitor->row. */
@@ -483,6 +485,14 @@ static int follow_episode(struct monitor *monitor, const struct judgement *judge
 	return r;
 }
 
+/* The first of a run counts, and what is below both horizons' own limits: else a limit of a time
+ * when less was going on would stand for ever. */
+static bool calibrates_joint(const struct monitor *monitor, const struct judgement *judgement)
+{
+	return !judgement->abnormal || (!monitor->open && monitor->pending == 0) ||
+	       (judgement->recent.ratio <= 1 && !judgement->unknown);
+}
+
 /* Where the row goes, and what it does to the episode. */
 static int take_row(struct monitor *monitor, const struct judgement *judgement,
 		    struct row_verdict *verdict, struct error *err)
@@ -490,7 +500,7 @@ static int take_row(struct monitor *monitor, const struct judgement *judgement,
 	bool unlocked;
 	int r;
 
-	if (judgement->joint && (!judgement->abnormal || monitor->pending == 0))
+	if (judgement->joint && calibrates_joint(monitor, judgement))
 		calibration_add(&monitor->joint, judgement->index);
 	r = verdict->state == ROW_ABNORMAL && monitor->pending == 0 && !monitor->open
 		    ? freeze(monitor, monitor->recent, err)
