@@ -12,6 +12,8 @@
 #include "detect/threshold.h"
 #include "detect/window.h"
 
+#define MEAN_LEAST 1e-12 /* an index of columns that have all stood still is 0 */
+
 struct horizon {
 	struct horizon_options options;
 	struct window *window, *waiting, *held;
@@ -243,7 +245,7 @@ bool horizon_is_calibrated(const struct horizon *horizon)
 
 double horizon_mean_index(const struct horizon *horizon)
 {
-	return calibration_mean(&horizon->calibration);
+	return fmax(calibration_mean(&horizon->calibration), MEAN_LEAST);
 }
 
 /* What enters */

@@ -63,7 +63,7 @@ int horizon_score(struct horizon *horizon, const double *row, struct horizon_sco
 
 /* Whether its limit means something already; till then it accepts what comes. */
 bool horizon_is_calibrated(const struct horizon *horizon);
-/* What an index is on average. */
+/* What an index is on average; > 0. Only once calibrated. */
 double horizon_mean_index(const struct horizon *horizon);
 /* What an index is like by the model alone. */
 struct index_shape horizon_shape(const struct horizon *horizon);

@@ -255,6 +255,84 @@ static void test_monitor_accepts_an_episode(void)
 	check_int(events[EPISODE_OPENED], 1);
 }
 
+/* A load that was judged normal, or has come before, is no alarm when M has long forgotten it: the
+ * reference knows it. */
+static void test_monitor_reference_remembers(void)
+{
+	cleanup(monitor_free) struct monitor *monitor = NULL;
+	int first[5] = {0}, calm[5] = {0}, again[5] = {0};
+
+	check_int(new_monitor(60, &monitor), 0);
+	(void)offer_rows(monitor, 200, 0, 0, first);
+	(void)offer_rows(monitor, 25, 4, 40, first);
+	check_int(first[EPISODE_OPENED], 1);
+	check_int(monitor_accept_episode(monitor, NULL), 0);
+	(void)offer_rows(monitor, 300, 0, 0, calm);
+	(void)offer_rows(monitor, 25, 4, 40, again);
+	check_int(again[EPISODE_OPENED], 0);
+}
+
+/* A column that creeps away by a twentieth of a deviation a row never leaves M far enough to be
+ * abnormal; the reference is what it has left. */
+static void test_monitor_sees_a_slow_drift(void)
+{
+	cleanup(monitor_free) struct monitor *monitor = NULL;
+	struct row_verdict verdict;
+	int events[5] = {0}, abnormal = 0;
+	bool shifted = false;
+	double row[D];
+
+	check_int(new_monitor(120, &monitor), 0);
+	(void)offer_rows(monitor, 3000, 0, 0, events);
+	for (int i = 0; i < 4000 && !shifted; i++) {
+		make_row(row);
+		row[5] += 0.25 * i;
+		check_int(monitor_offer(monitor, row, &verdict, NULL), 0);
+		abnormal += verdict.state == ROW_ABNORMAL;
+		shifted = verdict.state == ROW_SHIFTED;
+	}
+	check(shifted);
+	check(monitor_episode_is_open(monitor));
+}
+
+/* All twelve columns move along the principal components: SPE is blind to it, T2 is not. */
+static void test_monitor_sees_what_goes_along_the_components(void)
+{
+	cleanup(monitor_free) struct monitor *monitor = NULL;
+	struct row_verdict verdict;
+	int events[5] = {0};
+	double row[D];
+
+	check_int(new_monitor(240, &monitor), 0);
+	(void)offer_rows(monitor, 600, 0, 0, events);
+	for (int i = 0; i < 4; i++) {
+		make_row(row);
+		for (int j = 0; j < D; j++)
+			row[j] += 5 * 12;
+		check_int(monitor_offer(monitor, row, &verdict, NULL), 0);
+		check_int(verdict.state, ROW_ABNORMAL);
+	}
+}
+
+/* As printed: M locks itself after a lasting shift, and each abnormal row is an alarm. */
+static void test_monitor_preset_paper(void)
+{
+	cleanup(monitor_free) struct monitor *monitor = NULL;
+	struct monitor_options options;
+	int events[5] = {0};
+
+	monitor_options_preset(&options, MONITOR_PAPER);
+	monitor_options_scale(&options, 120);
+	check_int(monitor_new(&options, &monitor, NULL), 0);
+	for (int j = 0; j < D; j++)
+		check_int(monitor_add_column(monitor, 0, NULL), j);
+	(void)offer_rows(monitor, 200, 0, 0, events);
+	check_int(offer_rows(monitor, 1, 4, 100, events), 1);
+	check_int(offer_rows(monitor, 1, 4, 0, events), 0);
+	check_int(offer_rows(monitor, 500, 4, 100, events), 500);
+	check_int(events[EPISODE_SHIFTED], 0);
+}
+
 static void test_monitor_bad_options(void)
 {
 	struct monitor_options options;
@@ -275,4 +353,7 @@ TEST_MAIN(TEST(test_monitor_false_alarms_on_white_data), TEST(test_monitor_opens
 	  TEST(test_monitor_columns_come_and_go), TEST(test_monitor_hostile_numbers),
 	  TEST(test_monitor_constant_columns_alarm_when_they_move),
 	  TEST(test_monitor_restore_continues_in_mid_episode),
-	  TEST(test_monitor_accepts_an_episode), TEST(test_monitor_bad_options))
+	  TEST(test_monitor_accepts_an_episode), TEST(test_monitor_reference_remembers),
+	  TEST(test_monitor_sees_a_slow_drift),
+	  TEST(test_monitor_sees_what_goes_along_the_components), TEST(test_monitor_preset_paper),
+	  TEST(test_monitor_bad_options))
