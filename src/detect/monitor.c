@@ -127,7 +127,7 @@ static int check_options(const struct monitor_options *options, struct error *er
 static void fill_defaults(struct monitor_options *options)
 {
 	size_t quarter = options->window_rows / 4;
-	size_t unlock = options->move ? at_least(options->window_rows / 24, 30) : quarter;
+	size_t unlock = options->move ? at_least(options->window_rows / 60, 12) : quarter;
 
 	if (options->min_rows == 0)
 		options->min_rows = at_least(quarter, 30);
