@@ -164,11 +164,6 @@ int horizon_settle(struct horizon *horizon, const double *floors, struct error *
 
 /* Scores */
 
-static double t2_share(const struct horizon *horizon)
-{
-	return model_components(horizon->model) > 0 ? horizon->options.t2_weight : 0;
-}
-
 /* SPE is told in units of this. A model without residual variance has the unit 1: there each column
  * that moves by its floor counts 1. */
 static double unit_of_spe(const struct horizon *horizon)
@@ -181,19 +176,12 @@ static double unit_of_spe(const struct horizon *horizon)
 struct index_shape horizon_shape(const struct horizon *horizon)
 {
 	const struct thetas *thetas = model_thetas(horizon->model);
-	double k = (double)model_components(horizon->model), weight = t2_share(horizon), unit;
 	struct thetas sums;
 
 	if (!(thetas->theta3 > 0))
 		return (struct index_shape){1, 0, 1};
-	unit = thetas->theta1;
-	sums = (struct thetas){1, thetas->theta2 / (unit * unit),
-			       thetas->theta3 / (unit * unit * unit)};
-	if (weight > 0) {
-		sums.theta1 += weight;
-		sums.theta2 += weight * weight / k;
-		sums.theta3 += weight * weight * weight / (k * k);
-	}
+	sums = threshold_index(thetas, model_components(horizon->model),
+			       horizon->options.t2_weight);
 	return (struct index_shape){sums.theta1, sqrt(2 * sums.theta2), threshold_degrees(&sums)};
 }
 
@@ -213,7 +201,7 @@ static void score_calibrated(struct horizon *horizon, double t2, struct horizon_
 	double unit = unit_of_spe(horizon), k = (double)model_components(horizon->model);
 	struct index_shape shape = horizon_shape(horizon);
 
-	score->index = score->spe / unit + (k > 0 ? t2_share(horizon) * t2 / k : 0);
+	score->index = score->spe / unit + (k > 0 ? horizon->options.t2_weight * t2 / k : 0);
 	score->limit = fmax(calibration_limit(&horizon->calibration, &shape),
 			    fmin(1, model_floor_energy(horizon->model)) / unit);
 }
@@ -416,10 +404,4 @@ bool horizon_uses(const struct horizon *horizon, size_t column)
 const struct model *horizon_model(const struct horizon *horizon)
 {
 	return horizon->model;
-}
-
-size_t horizon_bytes(const struct horizon *horizon)
-{
-	return model_bytes(horizon->model) + window_bytes(horizon->window) +
-	       window_bytes(horizon->waiting) + window_bytes(horizon->held);
 }

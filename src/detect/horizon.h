@@ -87,4 +87,3 @@ void horizon_learn(struct horizon *horizon, const double *row);
 size_t horizon_rows(const struct horizon *horizon);
 bool horizon_uses(const struct horizon *horizon, size_t column);
 const struct model *horizon_model(const struct horizon *horizon);
-size_t horizon_bytes(const struct horizon *horizon);

@@ -674,10 +674,3 @@ void monitor_learn(struct monitor *monitor, const double *row)
 	if (monitor->reference)
 		horizon_learn(monitor->reference, monitor->row);
 }
-
-size_t monitor_bytes(const struct monitor *monitor)
-{
-	return horizon_bytes(monitor->recent) +
-	       (monitor->reference ? horizon_bytes(monitor->reference) : 0) +
-	       window_bytes(monitor->abnormal) + model_bytes(monitor->onset);
-}

@@ -154,6 +154,3 @@ int monitor_accept_episode(struct monitor *monitor, struct error *err);
 /* The same for an episode that is over, row by row: the row goes into both, whatever it looks like.
  */
 void monitor_learn(struct monitor *monitor, const double *row);
-
-/* What the windows and models hold. */
-size_t monitor_bytes(const struct monitor *monitor);

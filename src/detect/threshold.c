@@ -5,14 +5,12 @@
  */
 #include "detect/threshold.h"
 
-#include <assert.h>
 #include <math.h>
 
 #include "stats/quantile.h"
 
 #define H0_LOGNORMAL 1e-3
 #define DEGREES_MAX 1e9
-#define DEGREES_NORMAL 1e5 /* as good as normal; moments of more are lost in rounding */
 
 /* theta1 (1 + h0 s)^(1/h0); for h0 -> 0 that is theta1 e^s. NaN where there is no finite answer. */
 static double transform(double theta1, double h0, double s)
@@ -57,49 +55,14 @@ double threshold_hbe(const struct thetas *thetas, double alpha)
 	       (chi2_upper_quantile(alpha, v) - v) * thetas->theta3 / thetas->theta2;
 }
 
-double threshold_prequential(const struct thetas *thetas, double mean, double std, double alpha)
+struct thetas threshold_index(const struct thetas *thetas, size_t components, double t2_weight)
 {
-	double v = threshold_degrees(thetas);
+	double unit = thetas->theta1, k = (double)components, w = t2_weight / k;
+	struct thetas sums = {1, thetas->theta2 / (unit * unit),
+			      thetas->theta3 / (unit * unit * unit)};
 
-	return thetas->theta1 * (mean + std * (chi2_upper_quantile(alpha, v) - v) / sqrt(2 * v));
-}
-
-/* For X ~ chi2_v below q: E(X; X < q) = v P(chi2_{v+2} < q), and for X^2 v (v + 2) P(chi2_{v+4} <
- * q).
- */
-void threshold_restore_moments(const struct thetas *thetas, double alpha, double *mean, double *std)
-{
-	double v = fmin(threshold_degrees(thetas), DEGREES_NORMAL);
-	double q = chi2_upper_quantile(alpha, v);
-	double first = v * (1 - chi2_upper_tail(q, v + 2)) / (1 - alpha);
-	double second = v * (v + 2) * (1 - chi2_upper_tail(q, v + 4)) / (1 - alpha);
-
-	*std *= sqrt(2 * v / (second - first * first));
-	*mean += *std * (v - first) / sqrt(2 * v);
-}
-
-double threshold_t2(size_t components, size_t rows, double alpha)
-{
-	double k = (double)components, t = (double)rows;
-
-	assert(components >= 1 && components < rows);
-	return k * (t * t - 1) / (t * (t - k)) * f_upper_quantile(alpha, k, t - k);
-}
-
-double threshold_t2_chi2(size_t components, double alpha)
-{
-	return chi2_upper_quantile(alpha, (double)components);
-}
-
-double threshold_combined(const struct thetas *thetas, double spe_limit, size_t components,
-			  double t2_limit, double alpha)
-{
-	double s = 1 / spe_limit, u = 1 / t2_limit, k = (double)components;
-	struct thetas sums = {
-		.theta1 = k * u + thetas->theta1 * s,
-		.theta2 = k * u * u + thetas->theta2 * s * s,
-		.theta3 = k * u * u * u + thetas->theta3 * s * s * s,
-	};
-
-	return threshold_hbe(&sums, alpha);
+	if (components == 0)
+		return sums;
+	return (struct thetas){sums.theta1 + k * w, sums.theta2 + k * w * w,
+			       sums.theta3 + k * w * w * w};
 }

@@ -141,88 +141,24 @@ static void test_thresholds_over_large_spectra(void)
 	check_spectrum(lambda, fill_power(lambda, 700, -1.2), -0.650, 0.01, 1.16);
 }
 
-/* In sample, SPE / theta1 has mean 1 and variance 2 theta2 / theta1^2: then both are the same. */
-static void test_prequential_of_the_models_own_moments_is_hbe(void)
+/* What the index's limit achieves, by Imhof's integral over its own weights. */
+static void test_index_is_close_to_exact(void)
 {
-	double lambda[15], std, hbe;
-	struct thetas thetas;
-
-	fill_geometric(lambda, 15, 0.7);
-	thetas = thetas_of(lambda, 15);
-	std = sqrt(2 * thetas.theta2) / thetas.theta1;
-	hbe = threshold_hbe(&thetas, 0.002);
-	check_near(threshold_prequential(&thetas, 1, std, 0.002), hbe, 1e-12 * hbe);
-	check_near(threshold_prequential(&thetas, 1.7, 1.7 * std, 0.002), 1.7 * hbe, 1e-12 * hbe);
-}
-
-/* Two equal eigenvalues: SPE / theta1 = X is exponential of mean 1. Cut off at its upper alpha
- * quantile q, E X = 1 - q a and E X^2 = 2 - a (q^2 + 2 q) with a = alpha / (1 - alpha). */
-static void test_restored_moments_are_those_of_all_rows(void)
-{
-	double lambda[2] = {0.7, 0.7}, alpha = 0.01, q = -log(alpha), a = alpha / (1 - alpha);
-	double mean = 1 - q * a, std = sqrt(2 - a * (q * q + 2 * q) - mean * mean);
-	struct thetas thetas = thetas_of(lambda, 2);
-
-	threshold_restore_moments(&thetas, alpha, &mean, &std);
-	check_near(mean, 1, 1e-9);
-	check_near(std, 1, 1e-9);
-}
-
-/* Many degrees: a normal law that has lost its upper alpha, whose mean is -density / (1 - alpha).
- */
-static void test_restored_moments_of_many_degrees(void)
-{
-	double lambda[700], mean = 1, std = 1, c = 2.878161739095484;
-	double density = exp(-0.5 * c * c) / sqrt(2 * M_PI) / 0.998;
-	struct thetas thetas;
-
-	fill(lambda, 700, 1);
-	thetas = thetas_of(lambda, 700);
-	threshold_restore_moments(&thetas, 0.002, &mean, &std);
-	check_near(std, 1 / sqrt(1 - c * density - density * density), 2e-3);
-	check_near(mean, 1 + std * density, 1e-3);
-	fill(lambda, 700, 1e-3);
-	thetas = thetas_of(lambda, 700);
-	thetas.theta1 *= 1e6; /* as of 7e8 eigenvalues */
-	thetas.theta2 *= 1e6;
-	thetas.theta3 *= 1e6;
-	mean = std = 1;
-	threshold_restore_moments(&thetas, 0.002, &mean, &std);
-	check_near(std, 1 / sqrt(1 - c * density - density * density), 1e-3);
-}
-
-/* One component: T2 is Student's t squared, times 1 + 1 / t for the mean's error. Student's
- * published two-sided 1 % point for 10 degrees is 3.169273. */
-static void test_t2_of_one_component_is_student(void)
-{
-	check_near(threshold_t2(1, 11, 0.01), 12.0 / 11 * 3.169273 * 3.169273, 1e-5);
-}
-
-static void test_t2_tends_to_chi2(void)
-{
-	for (size_t k = 1; k <= 300; k *= 3) {
-		double chi2 = threshold_t2_chi2(k, 0.002);
-
-		check_near(threshold_t2(k, 900000, 0.002), chi2, 2e-3 * chi2);
-		check(threshold_t2(k, 720, 0.002) > chi2);
-	}
-}
-
-/* What the index achieves, by Imhof's integral over its own weights. */
-static void test_combined_index_is_close_to_exact(void)
-{
-	double lambda[15], weights[19], limit;
-	struct thetas thetas;
+	double lambda[15], weights[19];
+	struct thetas thetas, sums;
 
 	fill_geometric(lambda, 15, 0.8);
 	thetas = thetas_of(lambda, 15);
 	for (size_t i = 0; i < 15; i++)
-		weights[i] = lambda[i] / 12;
-	fill(weights + 15, 4, 1 / threshold_t2_chi2(4, 0.002));
-	limit = threshold_combined(&thetas, 12, 4, threshold_t2_chi2(4, 0.002), 0.002);
-	check_near(achieved(weights, 19, limit), 1, 0.1);
-	check_near(threshold_combined(&thetas, 12, 0, 1, 0.002), threshold_hbe(&thetas, 0.002) / 12,
+		weights[i] = lambda[i] / thetas.theta1;
+	fill(weights + 15, 4, 0.2 / 4);
+	sums = threshold_index(&thetas, 4, 0.2);
+	check_near(achieved(weights, 19, threshold_hbe(&sums, 0.002)), 1, 0.15);
+	check_near(sums.theta1, 1.2, 1e-12);
+	sums = threshold_index(&thetas, 0, 0.2);
+	check_near(threshold_hbe(&sums, 0.002), threshold_hbe(&thetas, 0.002) / thetas.theta1,
 		   1e-12);
+	check_near(threshold_degrees(&sums), threshold_degrees(&thetas), 1e-9);
 }
 
 static void test_threshold_grows_with_confidence(void)
@@ -238,8 +174,4 @@ static void test_threshold_grows_with_confidence(void)
 TEST_MAIN(TEST(test_hbe_is_exact_for_equal_eigenvalues), TEST(test_hbe_is_exact_for_one_eigenvalue),
 	  TEST(test_jackson_mudholkar_is_close_for_equal_eigenvalues),
 	  TEST(test_thresholds_over_small_spectra), TEST(test_thresholds_over_large_spectra),
-	  TEST(test_prequential_of_the_models_own_moments_is_hbe),
-	  TEST(test_restored_moments_are_those_of_all_rows),
-	  TEST(test_restored_moments_of_many_degrees), TEST(test_t2_of_one_component_is_student),
-	  TEST(test_t2_tends_to_chi2), TEST(test_combined_index_is_close_to_exact),
-	  TEST(test_threshold_grows_with_confidence))
+	  TEST(test_index_is_close_to_exact), TEST(test_threshold_grows_with_confidence))

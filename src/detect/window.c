@@ -143,11 +143,6 @@ size_t window_capacity(const struct window *window)
 	return window->capacity;
 }
 
-size_t window_bytes(const struct window *window)
-{
-	return window->capacity * window->stride * sizeof(*window->values);
-}
-
 size_t window_rows(const struct window *window)
 {
 	return window->rows;

@@ -26,7 +26,6 @@ void window_thin(struct window *window);
 void window_move_column(struct window *window, size_t column, double offset);
 
 size_t window_capacity(const struct window *window);
-size_t window_bytes(const struct window *window); /* what the values take */
 size_t window_rows(const struct window *window);
 size_t window_columns(const struct window *window);
 /* Row 0 is the oldest. Borrowed until the next change. */
