@@ -109,19 +109,20 @@ def check_rows(path, figures):
 def check_sets(program, folder):
     scores = os.path.join(folder, "scores")
     os.mkdir(scores)
-    status, text, said = run(program, folder, "--preset", "default", "--scores", scores, "--json")
+    status, text, said = run(program, folder, "--preset", "calibrated", "--scores", scores, "--json")
     assert status == 0, said
     sets = {one["set"]: one for one in json.loads(text)["sets"]}
     assert set(sets) == {"smd", "exathlon_nodes", "sockshop", "testbed"}
     for name in ("smd", "exathlon_nodes", "testbed"):
         for entity in sets[name]["entities"]:
-            check_rows(os.path.join(scores, f"{name}_{entity['name']}_default.csv"), entity)
+            check_rows(os.path.join(scores, f"{name}_{entity['name']}_calibrated.csv"), entity)
     whole = sets["smd"]["all"]
     near(whole["recall"], sum(entity["recall"] for entity in sets["smd"]["entities"]) / 2, "mean recall")
     assert whole["events"] == whole["found"] == whole["named"] == whole["identified"] == 3, whole
     near(whole["hit_100_open"], 1, "Hit@100")
     near(whole["hit_100_all"], 1, "Hit@100 over all")
-    assert whole["auc_pr"] > 0.95 and whole["vus_pr"] > 0.9 and whole["delay_rows_median"] == 0, whole
+    # the score trails: an event's first row is a little below the rows that follow its end
+    assert whole["auc_pr"] > 0.9 and whole["vus_pr"] > 0.98 and whole["delay_rows_median"] == 0, whole
     near(whole["false_alarms_per_day"], whole["false_alarms"] / (2 * JUDGED / 1440), "false alarms a day")
     assert sets["exathlon_nodes"]["all"]["false_alarms"] == sets["exathlon_nodes"]["all"]["alarms"]
     shop = sets["sockshop"]["all"]
@@ -133,10 +134,10 @@ def check_choice(program, folder):
     status, text, _ = run(program, folder, "--set", "smd", "--machine", "m-2", "--length", "0", "--json")
     body = json.loads(text)
     assert status == 0 and body["vus_length"] == 0
-    assert [one["preset"] for one in body["sets"]][:2] == ["default", "paper"]
+    assert [one["preset"] for one in body["sets"]][:2] == ["calibrated", "paper"]
     for one in body["sets"]:
         assert [entity["name"] for entity in one["entities"]] == ["m-2"]
-    status, text, _ = run(program, folder, "--set", "smd", "--preset", "default")
+    status, text, _ = run(program, folder, "--set", "smd", "--preset", "calibrated")
     assert status == 0 and "baselines: " in text and "VUS-PR" in text and "m-1" in text
 
 
@@ -145,7 +146,7 @@ def check_refusals(program, folder):
     assert run(program, folder, "--preset", "nothing")[0] == 2
     with open(f"{folder}/smd/events.csv", "a", encoding="utf-8") as stream:
         stream.write("m-2,10,12,no_such_column\n")
-    status, text, said = run(program, folder, "--set", "smd", "--preset", "default", "--json")
+    status, text, said = run(program, folder, "--set", "smd", "--preset", "calibrated", "--json")
     assert status == 1 and "m-2" in said and "events.csv" in said, said
     assert [entity["name"] for entity in json.loads(text)["sets"][0]["entities"]] == ["m-1"]
 
