@@ -52,7 +52,7 @@ struct monitor {
 	struct calibration joint;
 	double trail;
 	size_t pending, calm, level, drift;
-	bool open, shifted, closed_now;
+	bool open, shifted, closed_now, has_onset;
 };
 
 DEFINE_CLEANUP(struct monitor *, monitor_free)
@@ -136,6 +136,8 @@ static void fill_defaults(struct monitor_options *options)
 	options->min_rows = at_least(options->min_rows, 2);
 	if (options->unlock_rows == 0)
 		options->unlock_rows = at_least(unlock, options->onset_rows + 1);
+	if (options->reference_unlock_rows < options->unlock_rows)
+		options->reference_unlock_rows = options->unlock_rows;
 }
 
 /* Setting up */
@@ -402,11 +404,17 @@ static void end_episode(struct monitor *monitor)
 	monitor->pending = monitor->calm = monitor->drift = 0;
 }
 
-/* The model that named the first abnormal row of a possible episode is frozen. */
-static int freeze(struct monitor *monitor, const struct horizon *horizon, struct error *err)
+/* The model that named the first abnormal row of a possible episode is frozen. There is none for a
+ * row that is replayed before M has enough of them: nothing can be named then. */
+static int freeze(struct monitor *monitor, struct horizon *horizon, struct error *err)
 {
+	int r = horizon_settle(horizon, ranges_floors(monitor->ranges), err);
+
 	window_clear(monitor->abnormal);
 	monitor->level = 0;
+	monitor->has_onset = r > 0;
+	if (r <= 0)
+		return r;
 	if (model_copy(monitor->onset, horizon_model(horizon)) < 0)
 		return error_set(err, -ENOMEM, "out of memory for the onset's model");
 	return 0;
@@ -474,7 +482,7 @@ static int follow_episode(struct monitor *monitor, const struct judgement *judge
 		verdict->event = take_pending(monitor);
 	} else if (verdict->state == ROW_SHIFTED ||
 		   (!monitor->open && drifts(monitor, judgement))) {
-		r = freeze(monitor, monitor->reference, err);
+		r = freeze(monitor, monitor->reference ? monitor->reference : monitor->recent, err);
 		add_to_episode(monitor);
 		monitor->open = true;
 		verdict->state = ROW_SHIFTED;
@@ -619,7 +627,9 @@ bool monitor_episode_is_open(const struct monitor *monitor)
 int monitor_spectrum(const struct monitor *monitor, struct budget_spectrum *ret_spectrum,
 		     double *ret_std)
 {
-	const struct model *model = monitor->open ? monitor->onset : horizon_model(monitor->recent);
+	const struct model *model = monitor->open && monitor->has_onset
+					    ? monitor->onset
+					    : horizon_model(monitor->recent);
 	size_t d = model_columns(model), k = model_components(model), known;
 	const double *lambda = model_eigenvalues(model, &known);
 	double trace = model_thetas(model)->theta1;
@@ -646,7 +656,7 @@ int monitor_spectrum(const struct monitor *monitor, struct budget_spectrum *ret_
 
 int monitor_identify(const struct monitor *monitor, struct contribution *ret_contributions)
 {
-	if (!monitor->open && !monitor->closed_now)
+	if ((!monitor->open && !monitor->closed_now) || !monitor->has_onset)
 		return -ENODATA;
 	return (int)identify_columns(monitor->onset, monitor->abnormal, monitor->options.b1,
 				     monitor->options.b2, monitor->scratch, ret_contributions);

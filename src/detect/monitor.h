@@ -49,7 +49,8 @@ struct monitor_options {
 	size_t quarantine_rows; /* accepted rows wait so long, and are dropped if an episode opens
 				 */
 	size_t reference_span;  /* rows that the reference stands for; 0: no reference */
-	size_t reference_unlock_rows; /* an episode this long enters the reference too */
+	size_t reference_unlock_rows; /* an episode this long enters the reference too; no sooner
+					 than M */
 };
 
 /* `window_rows` is the paper's; what depends on it is filled in for another by
@@ -145,7 +146,7 @@ struct contribution {
 
 /* Fills one entry per active column, abnormal ones first, by falling stddev; returns how many (at
  * most monitor_columns()). Only while an episode is under way or ended by the newest row (-ENODATA
- * else). */
+ * else, and where it was restored without the rows before it). */
 int monitor_identify(const struct monitor *monitor, struct contribution *ret_contributions);
 
 /* The operator's "this is normal": A is merged into M, and into the reference (paper V). */

@@ -35,17 +35,25 @@ static void make_row(double *row)
 		row[j] = 100 + 5 * source[j % 3] + normal();
 }
 
-static int new_monitor(size_t window, struct monitor **ret_monitor)
+static int new_monitor_of(enum monitor_preset preset, size_t window, size_t unlock_rows,
+			  struct monitor **ret_monitor)
 {
 	struct monitor_options options;
 	int r;
 
-	monitor_options_preset(&options, MONITOR_CALIBRATED);
+	monitor_options_preset(&options, preset);
 	monitor_options_scale(&options, window);
+	if (unlock_rows > 0)
+		options.unlock_rows = unlock_rows;
 	r = monitor_new(&options, ret_monitor, NULL);
 	for (int j = 0; r >= 0 && j < D; j++)
 		r = monitor_add_column(*ret_monitor, 0, NULL);
 	return r < 0 ? r : 0;
+}
+
+static int new_monitor(size_t window, struct monitor **ret_monitor)
+{
+	return new_monitor_of(MONITOR_CALIBRATED, window, 0, ret_monitor);
 }
 
 /* Offers `count` rows, column `column` raised by `shift`; counts abnormal ones and events. */
@@ -111,6 +119,22 @@ static void test_monitor_lasting_shift_is_unlocked(void)
 	check_int(events[EPISODE_SHIFTED], 1);
 	check_int(events[EPISODE_CLOSED], 1);
 	check(offer_rows(monitor, 200, 4, 1000, events) <= 4);
+}
+
+/* Nor by the reference, which would have taken it in after a window. */
+static void test_monitor_unlocks_no_sooner_than_told(void)
+{
+	cleanup(monitor_free) struct monitor *monitor = NULL;
+	int events[5] = {0};
+
+	check_int(new_monitor_of(MONITOR_CALIBRATED, 120, 400, &monitor), 0);
+	(void)offer_rows(monitor, 200, 0, 0, events);
+	check_int(offer_rows(monitor, 390, 4, 1000, events), 390);
+	check_int(events[EPISODE_OPENED], 1);
+	check_int(events[EPISODE_SHIFTED] + events[EPISODE_CLOSED], 0);
+	(void)offer_rows(monitor, 100, 4, 1000, events);
+	check_int(events[EPISODE_SHIFTED], 1);
+	check_int(events[EPISODE_CLOSED], 1);
 }
 
 static void test_monitor_gap_cells_are_neutral(void)
@@ -241,6 +265,48 @@ static void test_monitor_restore_continues_in_mid_episode(void)
 	}
 }
 
+/* The rows of a store may be of another preset. */
+static void test_monitor_restores_shifted_rows_without_a_reference(void)
+{
+	cleanup(monitor_free) struct monitor *monitor = NULL;
+	int events[5] = {0};
+	double row[D];
+
+	check_int(new_monitor_of(MONITOR_PAPER, 120, 0, &monitor), 0);
+	(void)offer_rows(monitor, 120, 0, 0, events);
+	make_row(row);
+	check_int(monitor_restore(monitor, row, ROW_SHIFTED, NULL), 0);
+	check(monitor_episode_is_open(monitor));
+	(void)offer_rows(monitor, 1, 0, 0, events);
+	check_int(events[EPISODE_CLOSED], 1);
+}
+
+/* A store begins where its oldest rows have expired: in the middle of an episode, too. */
+static void test_monitor_restores_rows_without_a_model(void)
+{
+	static const enum row_state states[] = {ROW_ABNORMAL, ROW_SHIFTED};
+
+	for (size_t i = 0; i < 4; i++) {
+		cleanup(monitor_free) struct monitor *monitor = NULL;
+		struct contribution contributions[D];
+		int events[5] = {0};
+		double row[D];
+
+		check_int(new_monitor_of(i < 2 ? MONITOR_CALIBRATED : MONITOR_PAPER, 120, 0,
+					 &monitor),
+			  0);
+		for (int j = 0; j < 3; j++) {
+			make_row(row);
+			check_int(monitor_restore(monitor, row, states[i % 2], NULL), 0);
+		}
+		check(monitor_identify(monitor, contributions) <= 0);
+		(void)offer_rows(monitor, 120, 0, 0, events);
+		check(!monitor_episode_is_open(monitor));
+		check_int(offer_rows(monitor, 4, 7, 100, events), 4);
+		check(monitor_identify(monitor, contributions) == D);
+	}
+}
+
 static void test_monitor_accepts_an_episode(void)
 {
 	cleanup(monitor_free) struct monitor *monitor = NULL;
@@ -349,11 +415,13 @@ static void test_monitor_bad_options(void)
 }
 
 TEST_MAIN(TEST(test_monitor_false_alarms_on_white_data), TEST(test_monitor_opens_names_and_clears),
-	  TEST(test_monitor_lasting_shift_is_unlocked), TEST(test_monitor_gap_cells_are_neutral),
+	  TEST(test_monitor_lasting_shift_is_unlocked),
+	  TEST(test_monitor_unlocks_no_sooner_than_told), TEST(test_monitor_gap_cells_are_neutral),
 	  TEST(test_monitor_columns_come_and_go), TEST(test_monitor_hostile_numbers),
 	  TEST(test_monitor_constant_columns_alarm_when_they_move),
 	  TEST(test_monitor_restore_continues_in_mid_episode),
-	  TEST(test_monitor_accepts_an_episode), TEST(test_monitor_reference_remembers),
-	  TEST(test_monitor_sees_a_slow_drift),
+	  TEST(test_monitor_restores_shifted_rows_without_a_reference),
+	  TEST(test_monitor_restores_rows_without_a_model), TEST(test_monitor_accepts_an_episode),
+	  TEST(test_monitor_reference_remembers), TEST(test_monitor_sees_a_slow_drift),
 	  TEST(test_monitor_sees_what_goes_along_the_components), TEST(test_monitor_preset_paper),
 	  TEST(test_monitor_bad_options))
