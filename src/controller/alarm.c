@@ -100,6 +100,21 @@ static void write_vm(FILE *stream, const json_t *columns, size_t first)
 	(void)fputs("; ", stream);
 }
 
+/* T2 adds to SPE, so that a row may be abnormal under Q; and what M has followed is under it. */
+static void write_figures(FILE *stream, const json_t *evidence)
+{
+	double peak = json_number_value(json_object_get(evidence, "spe_peak"));
+	double q = json_number_value(json_object_get(evidence, "q"));
+
+	if (json_is_true(json_object_get(evidence, "drift")))
+		(void)fprintf(stream, "a slow drift that M has followed, SPE %.4g, Q %.4g", peak,
+			      q);
+	else if (peak > q)
+		(void)fprintf(stream, "SPE %.4g > Q %.4g", peak, q);
+	else
+		(void)fprintf(stream, "over the limit with T2, SPE %.4g, Q %.4g", peak, q);
+}
+
 char *alarm_summarise(const json_t *evidence)
 {
 	const json_t *columns = json_object_get(evidence, "columns");
@@ -121,9 +136,7 @@ char *alarm_summarise(const json_t *evidence)
 		(void)fprintf(stream, "%zu VMs more; ", vms - SUMMARY_VMS_MAX);
 	if (vms == 0)
 		(void)fputs("no single column stands out; ", stream);
-	(void)fprintf(stream, "SPE %.4g > Q %.4g",
-		      json_number_value(json_object_get(evidence, "spe_peak")),
-		      json_number_value(json_object_get(evidence, "q")));
+	write_figures(stream, evidence);
 	return fclose(stream) == 0 ? text : NULL;
 }
 
@@ -151,13 +164,19 @@ static struct alarm *make(struct group *group, int64_t id, int64_t opened_usec)
 	return alarm;
 }
 
+/* The first row of the episode is one that M knows. */
+static bool is_drift(const struct row_verdict *verdict)
+{
+	return verdict->event == EPISODE_OPENED && verdict->state == ROW_SHIFTED;
+}
+
 /* The figures of an onset. */
 static json_t *describe_onset(const struct row_verdict *verdict)
 {
-	return json_pack("{s:o, s:o, s:o, s:I, s:I}", "spe", api_number(verdict->spe), "q",
+	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:b}", "spe", api_number(verdict->spe), "q",
 			 api_number(verdict->q), "spe_peak", api_number(verdict->spe), "components",
 			 (json_int_t)verdict->components, "window_rows",
-			 (json_int_t)verdict->window_rows);
+			 (json_int_t)verdict->window_rows, "drift", is_drift(verdict));
 }
 
 struct alarm *alarm_open(struct group *group, int64_t id, int64_t time_usec,
@@ -167,6 +186,7 @@ struct alarm *alarm_open(struct group *group, int64_t id, int64_t time_usec,
 
 	if (!alarm)
 		return NULL;
+	alarm->state = is_drift(verdict) ? ALARM_SHIFTED : ALARM_OPEN;
 	alarm->level = (uint32_t)verdict->level;
 	alarm->evidence = describe_onset(verdict);
 	refresh(alarm);
@@ -287,9 +307,11 @@ void alarm_update(struct alarm *alarm, int64_t time_usec, const struct row_verdi
 
 void alarm_shift(struct alarm *alarm, int64_t time_usec, struct history *history)
 {
-	static const char why[] = "taken for a lasting shift: the rows of this alarm now belong to "
-				  "what is normal";
+	static const char why[] =
+		"a lasting shift is suspected: M has got used to such rows, and moves on";
 
+	if (alarm->state == ALARM_SHIFTED)
+		return; /* a drift */
 	if (alarm->state != ALARM_MALICIOUS)
 		alarm->state = ALARM_SHIFTED;
 	log_warning("alarm %lld: %s", (long long)alarm->id, why);
@@ -333,10 +355,11 @@ void alarm_reopen(struct alarm *alarm, int64_t time_usec, const struct row_verdi
 	json_int_t times = json_integer_value(json_object_get(alarm->evidence, "reopened"));
 	char text[128];
 
-	alarm->state = ALARM_OPEN;
+	alarm->state = is_drift(verdict) ? ALARM_SHIFTED : ALARM_OPEN;
 	alarm->closed_usec = 0;
 	alarm->earlier_level = alarm->level;
 	(void)json_object_set_new(alarm->evidence, "earlier_level", json_integer(alarm->level));
+	(void)json_object_set_new(alarm->evidence, "drift", json_boolean(is_drift(verdict)));
 	(void)json_object_set_new(alarm->evidence, "reopened", json_integer(times + 1));
 	(void)json_object_del(alarm->evidence, "verdict"); /* it is in the history */
 	set_looks_aside(alarm->evidence);

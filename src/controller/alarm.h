@@ -15,8 +15,9 @@
 struct group;
 struct history;
 
-/* open -> introspecting -> awaiting (a verdict); shifted: taken for a lasting shift; malicious may
- * still be open, until SPE is back under Q. Resolved as one of the last three. */
+/* open -> introspecting -> awaiting (a verdict); shifted: a lasting shift is suspected, or a slow
+ * drift from the beginning; malicious may still be open, until its rows are normal again. Resolved
+ * as one of the last three. */
 enum alarm_state {
 	ALARM_OPEN,
 	ALARM_INTROSPECTING,
@@ -58,8 +59,9 @@ struct alarm *alarm_unref(struct alarm *alarm);
 /* A row of the episode: identifies anew, notes what changed. */
 void alarm_update(struct alarm *alarm, int64_t time_usec, const struct row_verdict *verdict,
 		  struct history *history);
+/* M has got used to the episode's rows. Nothing for one that began as a drift. */
 void alarm_shift(struct alarm *alarm, int64_t time_usec, struct history *history);
-/* SPE is back under Q: malicious where that is the verdict, else cleared. */
+/* The episode is over: malicious where that is the verdict, else cleared. */
 void alarm_close(struct alarm *alarm, int64_t time_usec, const char *why, struct history *history);
 /* A new episode that is the old one again: the same alarm goes on. */
 void alarm_reopen(struct alarm *alarm, int64_t time_usec, const struct row_verdict *verdict,
@@ -82,5 +84,5 @@ int alarm_judge(struct alarm *alarm, enum alarm_state verdict, const char *by, c
 		int64_t time_usec, struct history *history, struct error *err);
 
 /* "web2: NetworkOut up (8.3 sd), CPUUtilization up (7.2 sd); web3: ...; SPE 431 > Q 22.1" from
- * evidence. Owned. */
+ * evidence; "over the limit with T2", "a slow drift" where SPE alone does not say why. Owned. */
 char *alarm_summarise(const json_t *evidence);

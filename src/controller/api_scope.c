@@ -22,8 +22,8 @@ enum { LIST_COUNT = sizeof(lists) / sizeof(lists[0]), VM_LIST_COUNT = LIST_COUNT
 
 /* What speaks of no VM. All else is taken away: what comes to be kept later is not shown unless it
  * is known whose it is. */
-static const char *const figures[] = {"spe",         "q",        "spe_peak", "components",
-				      "window_rows", "reopened", "verdict"};
+static const char *const figures[] = {"spe",         "q",     "spe_peak", "components",
+				      "window_rows", "drift", "reopened", "verdict"};
 
 static bool is_among(const char *name, const char *const *names, size_t count)
 {

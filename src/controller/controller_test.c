@@ -179,6 +179,27 @@ static void test_alarm_summary_without_a_culprit(void)
 	check_string(summary, "no single column stands out; SPE 50 > Q 20");
 }
 
+static void check_figures(double peak, double q, bool is_drift, const char *expected)
+{
+	cleanup(json_decref) json_t *evidence =
+		json_pack("{s:f, s:f, s:b, s:[o]}", "spe_peak", peak, "q", q, "drift", is_drift,
+			  "columns", column("web2", "NetworkOut", 8.34, "up", true));
+	cleanup(free) char *summary = alarm_summarise(evidence);
+
+	check_string(summary, expected);
+}
+
+/* Never that SPE is over Q where it is not. */
+static void test_alarm_summary_says_what_the_verdict_came_from(void)
+{
+	check_figures(50, 20, false, "web2: NetworkOut up (8.3 sd); SPE 50 > Q 20");
+	check_figures(12.5, 20, false,
+		      "web2: NetworkOut up (8.3 sd); over the limit with T2, SPE 12.5, Q 20");
+	check_figures(
+		12.5, 20, true,
+		"web2: NetworkOut up (8.3 sd); a slow drift that M has followed, SPE 12.5, Q 20");
+}
+
 static void test_settings_names_every_metric(void)
 {
 	for (unsigned i = 0; i < METRIC_COUNT; i++) {
@@ -213,5 +234,6 @@ TEST_MAIN(TEST(test_group_selector_patterns), TEST(test_fleet_finds_by_any_name)
 	  TEST(test_fleet_out_of_the_store_makes_no_name_ambiguous),
 	  TEST(test_fleet_takes_a_uuid_before_a_name),
 	  TEST(test_alarm_summary_names_vms_metrics_direction_evidence),
-	  TEST(test_alarm_summary_without_a_culprit), TEST(test_settings_names_every_metric),
-	  TEST(test_settings_become_observation))
+	  TEST(test_alarm_summary_without_a_culprit),
+	  TEST(test_alarm_summary_says_what_the_verdict_came_from),
+	  TEST(test_settings_names_every_metric), TEST(test_settings_become_observation))

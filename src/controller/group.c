@@ -246,7 +246,8 @@ static void react(struct groups *groups, struct group *group)
 		alarm_shift(group->alarm, group->row_usec, groups->history);
 		break;
 	case EPISODE_CLOSED:
-		alarm_close(group->alarm, group->row_usec, "SPE is back under Q", groups->history);
+		alarm_close(group->alarm, group->row_usec, "its rows are normal again",
+			    groups->history);
 		retire(group);
 		break;
 	}

@@ -126,9 +126,17 @@ static void print_groups(const struct controller *controller, FILE *stream)
 	head(stream, "atom_group_spe", "gauge", "Squared prediction error of the newest row.");
 	map_foreach (groups, i, group)
 		print_group_value(group, "atom_group_spe", group->verdict.spe, stream);
-	head(stream, "atom_group_q", "gauge", "Threshold of SPE.");
+	head(stream, "atom_group_q", "gauge",
+	     "Threshold of SPE by the window alone; the verdict weighs T2 and the reference too.");
 	map_foreach (groups, i, group)
 		print_group_value(group, "atom_group_q", group->verdict.q, stream);
+	head(stream, "atom_group_abnormal", "gauge",
+	     "Whether the newest row is abnormal, or of a lasting shift that is suspected.");
+	map_foreach (groups, i, group)
+		print_group_value(group, "atom_group_abnormal",
+				  group->verdict.state == ROW_ABNORMAL ||
+					  group->verdict.state == ROW_SHIFTED,
+				  stream);
 	head(stream, "atom_group_window_rows", "gauge", "Rows in the window M.");
 	map_foreach (groups, i, group)
 		print_group_value(group, "atom_group_window_rows",

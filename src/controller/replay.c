@@ -144,17 +144,17 @@ void replay_deinit(struct replay *replay)
 int replay_read_alarm(struct controller *controller, struct group *group, int64_t opened_usec,
 		      int64_t closed_usec, struct replay *ret_replay, struct error *err)
 {
-	const struct settings *settings = &controller->settings;
+	const struct monitor_options *options = &controller->groups.options;
 	/* an alarm opens with the last of the rows that make an onset */
-	int64_t from = opened_usec - settings->onset_rows * settings->interval_usec;
+	int64_t onset_usec = (int64_t)options->onset_rows * controller->settings.interval_usec;
 
-	return replay_read(controller, group, from, closed_usec, (size_t)settings->window_rows,
-			   ret_replay, err);
+	return replay_read(controller, group, opened_usec - onset_usec, closed_usec,
+			   options->window_rows, ret_replay, err);
 }
 
 void replay_teach(const struct replay *replay, struct group *group)
 {
 	for (size_t i = 0; i < replay->row_count; i++)
-		if (replay->rows[i].state == ROW_ABNORMAL)
+		if (replay->rows[i].state == ROW_ABNORMAL || replay->rows[i].state == ROW_SHIFTED)
 			monitor_learn(group->monitor, replay->values + i * replay->columns);
 }

@@ -35,5 +35,5 @@ void replay_deinit(struct replay *replay);
 /* The rows of an alarm's time, which is over. */
 int replay_read_alarm(struct controller *controller, struct group *group, int64_t opened_usec,
 		      int64_t closed_usec, struct replay *ret_replay, struct error *err);
-/* Its abnormal rows go into M. */
+/* Its abnormal and shifted rows go into M and the reference. */
 void replay_teach(const struct replay *replay, struct group *group);

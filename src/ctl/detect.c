@@ -28,7 +28,7 @@ static const char help[] =
 	"is left out and compared at the end. --ignore leaves a column out; --floor gives the "
 	"least\n"
 	"standard deviation that means anything for a column. Defaults: window 720, alpha 0.002,\n"
-	"hbe, the others as in atomd. The first column may be the time (t, time, ...).\n";
+	"calibrated, the others as in atomd. The first column may be the time (t, time, ...).\n";
 
 /* Setting up */
 
@@ -178,6 +178,20 @@ static bool fill_options(const struct arguments *arguments, struct monitor_optio
 
 /* Output for people */
 
+/* Why the first row was one: T2 adds to SPE, and what M has followed is under Q. */
+static void print_figures(const json_t *alarm)
+{
+	double spe = json_number_value(json_object_get(alarm, "spe"));
+	double q = json_number_value(json_object_get(alarm, "q"));
+
+	if (json_is_true(json_object_get(alarm, "drift")))
+		printf("; a slow drift that M has followed, SPE %.4g, Q %.4g\n", spe, q);
+	else if (spe > q)
+		printf("; SPE %.4g > Q %.4g\n", spe, q);
+	else
+		printf("; over the limit with T2, SPE %.4g, Q %.4g\n", spe, q);
+}
+
 static void print_alarm(const json_t *alarm)
 {
 	cleanup(table_free) struct table *table = table_new();
@@ -191,10 +205,9 @@ static void print_alarm(const json_t *alarm)
 	json_array_foreach(columns, i, column)
 		printf("%s%s %s", i ? ", " : "", json_text(column, "column"),
 		       json_text(column, "direction"));
-	printf("%s; SPE %.4g > Q %.4g\n",
-	       json_array_size(columns) ? "" : "no single column stands out",
-	       json_number_value(json_object_get(alarm, "spe")),
-	       json_number_value(json_object_get(alarm, "q")));
+	if (json_array_size(columns) == 0)
+		printf("no single column stands out");
+	print_figures(alarm);
 	printf("level %lld, %s, peak SPE %.4g\n", (long long)json_whole(alarm, "level"),
 	       json_text(alarm, "state"), json_number_value(json_object_get(alarm, "spe_peak")));
 	table_column(table, "COLUMN", TABLE_LEFT);

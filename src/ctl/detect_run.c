@@ -69,10 +69,12 @@ static json_t *describe_columns(struct detect_run *run)
 
 static json_t *new_alarm(struct detect_run *run, json_t *time, const struct row_verdict *verdict)
 {
-	json_t *alarm = json_pack("{s:I, s:O, s:n, s:o, s:o, s:o, s:s}", "first_row",
+	bool is_drift = verdict->event == EPISODE_OPENED && verdict->state == ROW_SHIFTED;
+	json_t *alarm = json_pack("{s:I, s:O, s:n, s:o, s:o, s:o, s:b, s:s}", "first_row",
 				  (json_int_t)run->reported, "time", time, "last_row", "spe",
 				  number(verdict->spe), "q", number(verdict->q), "spe_peak",
-				  number(verdict->spe), "state", "open");
+				  number(verdict->spe), "drift", is_drift, "state",
+				  is_drift ? "shifted" : "open");
 
 	(void)json_array_append_new(run->alarms, alarm);
 	return alarm;

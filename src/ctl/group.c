@@ -20,7 +20,9 @@ static const char help[] =
 	"Usage: atom group [--json]\n"
 	"       atom group NAME [--json]\n"
 	"Groups of VMs that are watched together; with NAME the newest rows: SPE against\n"
-	"its threshold Q. A row is abnormal when SPE is larger.\n";
+	"its threshold Q in the window M. STATE is the verdict: T2, which is not shown, adds\n"
+	"to SPE; what the longer past knows is normal above Q; what M alone has got used to\n"
+	"is shifted.\n";
 
 static enum terminal_style style_of(const char *state)
 {
