@@ -85,12 +85,14 @@ static const struct config_key keys[] = {
 	{"detect.window_rows", CONFIG_INTEGER, AT(window_rows), "720", 2, 100000, .unit = "rows",
 	 .help = "Rows of the sliding window M."},
 	{"detect.min_rows", CONFIG_INTEGER, AT(min_rows), "0", 0, 100000, .unit = "rows",
-	 .help = "Rows in M before any row is scored. 0: a quarter of the window, at least 30."},
+	 .help = "Rows in M before any row is scored; a verdict needs 30 scored rows more, but for "
+		 "the preset paper. 0: a quarter of the window, at least 30."},
 	{"detect.alpha", CONFIG_NUMBER, AT(alpha), "0.002", 1e-9, 0.49,
 	 .help = "False alarm rate per row that the threshold aims at."},
 	{"detect.preset", CONFIG_CHOICE, AT(preset), "calibrated", .choices = "calibrated|paper",
-	 .help = "How rows are judged: limits calibrated on the rows that came, with a reference "
-		 "of two weeks of rows a minute, or as the paper prints it. docs/detection.md."},
+	 .help = "How rows are judged: by limits calibrated on the rows that came, with a "
+		 "reference "
+		 "of 32 windows beside M, or as the paper prints it. docs/detection.md."},
 	{"detect.cpv", CONFIG_NUMBER, AT(cpv), "0", 0, 0.9999,
 	 .help = "Share of the variance that the principal components must exceed. 0: by the "
 		 "preset, 0.95 or the paper's 0.9."},
@@ -103,8 +105,8 @@ static const struct config_key keys[] = {
 	{"detect.clear_rows", CONFIG_INTEGER, AT(clear_rows), "0", 0, 1000, .unit = "rows",
 	 .help = "Consecutive normal rows that close it. 0: by the preset, 3 or 1."},
 	{"detect.unlock_rows", CONFIG_INTEGER, AT(unlock_rows), "0", 0, 100000, .unit = "rows",
-	 .help = "An alarm of this level is a lasting shift: M moves on. 0: a quarter of the "
-		 "window."},
+	 .help = "After so many abnormal rows a lasting shift is suspected, and M moves on. 0: by "
+		 "the preset, a 60th of the window but at least 12, or never."},
 	{"groups", CONFIG_RECORDS, AT(groups), "", .record = &group_table,
 	 .help = "Which VMs form one matrix; the first that fits takes a VM. Default: one per "
 		 "node."},
