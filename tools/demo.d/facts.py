@@ -30,7 +30,7 @@ def flood_figures(flood):
         ("first flood packet to both processes dead", since("dead"), ""),
         ("first flood packet to the last one at the target", since("last"),
          f"{flood.times['requests']} requests in all"),
-        ("first flood packet to the alarm resolved", since("closed"), "three rows under Q"),
+        ("first flood packet to the alarm resolved", since("closed"), "three normal rows"),
         ("level of the alarm", f"{flood.detail['level']} rows", ""),
     ]
 
@@ -42,7 +42,7 @@ def sale_figures(sale):
          ""),
         ("abnormal rows when it was judged normal", str(after["level"]), ""),
         ("rows of the same load after that", str(after["rows"]),
-         f"{after['over']} over Q; SPE/Q median {after['median']:.2f}, highest "
+         f"{after['abnormal']} abnormal; SPE/Q median {after['median']:.2f}, highest "
          f"{after['highest']:.2f}"),
     ]
 

@@ -201,7 +201,7 @@ class Flood:
             return detail if detail["closed"] else None
 
         self.detail = watch_for(self.atom, self.screen, f"alarm {number} closes", 60, closed,
-                                lambda: "waiting for SPE under Q")
+                                lambda: "waiting for normal rows")
         seen = self.target()
         self.times["closed"] = epoch_seconds(self.detail["closed"])
         self.times["last"], self.times["requests"] = seen["newest"], seen["requests"]
@@ -269,12 +269,12 @@ class Sale:
         """The same load, and no alarm."""
         rows = watch_for(self.atom, self.screen, "rows after the verdict", LEARNED_ROWS + 60,
                          self.enough, lambda: f"the same load, {LEARNED_ROWS} rows")
-        over = [row for row in rows if row["spe"] is not None and row["spe"] > row["q"]]
+        abnormal = [row for row in rows if row["state"] in ("abnormal", "shifted")]
         ratios = sorted(row["spe"] / row["q"] for row in rows if row["spe"] is not None)
-        self.after.update(rows=len(rows), over=len(over), highest=ratios[-1],
+        self.after.update(rows=len(rows), abnormal=len(abnormal), highest=ratios[-1],
                           median=ratios[len(ratios) // 2])
-        self.screen.say(f"{len(rows)} rows of the same load: {len(over)} over Q, SPE/Q median "
-                        f"{self.after['median']:.2f}, highest {ratios[-1]:.2f}")
+        self.screen.say(f"{len(rows)} rows of the same load: {len(abnormal)} abnormal, "
+                        f"SPE/Q median {self.after['median']:.2f}, highest {ratios[-1]:.2f}")
         if self.atom.group()["alarm"] or \
                 any(epoch_seconds(alarm["opened"]) > self.times["verdict"]
                     for alarm in self.atom.alarms()):
