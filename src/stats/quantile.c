@@ -69,9 +69,10 @@ double normal_quantile(double p)
 static double stirling_rest(double a)
 {
 	double a2 = a * a;
+	int sign; /* of Gamma; lgamma() would leave it in a global of the whole process */
 
 	if (a < 50)
-		return lgamma(a) - ((a - 0.5) * log(a) - a + 0.5 * log(2 * M_PI));
+		return lgamma_r(a, &sign) - ((a - 0.5) * log(a) - a + 0.5 * log(2 * M_PI));
 	return 1 / (12 * a) - 1 / (360 * a * a2) + 1 / (1260 * a * a2 * a2);
 }
 
