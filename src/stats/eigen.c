@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <threads.h>
 
 #include "base/cleanup.h"
+#include "stats/blas_threads_internal.h"
 
 /* A = Q T Q' with T tridiagonal. LAPACK gives rising values; `values` is turned round. */
 struct eigen {
@@ -31,11 +31,6 @@ enum {
 };
 
 DEFINE_CLEANUP(struct eigen *, eigen_free)
-
-static void use_one_thread(void)
-{
-	openblas_set_num_threads(1); /* two threads are slower at these sizes */
-}
 
 static int reserve(struct eigen *eigen, size_t n)
 {
@@ -60,11 +55,10 @@ static int reserve(struct eigen *eigen, size_t n)
 
 int eigen_new(size_t size_max, struct eigen **ret_eigen, struct error *err)
 {
-	static once_flag once = ONCE_FLAG_INIT;
 	cleanup(eigen_free) struct eigen *eigen = calloc(1, sizeof(*eigen));
 
 	assert(size_max >= 1);
-	call_once(&once, use_one_thread);
+	blas_threads_prepare();
 	if (!eigen)
 		return error_set(err, -ENOMEM, "out of memory");
 	eigen->size_max = size_max;

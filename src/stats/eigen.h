@@ -5,7 +5,7 @@
  * it says how many vectors it wants: reduction to tridiagonal form and all values (LAPACK dsytrd,
  * dsterf), then the vectors of the largest ones (dstein or dstemr, dormtr). Works in the caller's
  * triangle and has its workspace from the start: n x count places for vectors, the rest O(n). One
- * owner, one thread at a time; BLAS runs on one thread.
+ * owner, one thread at a time; BLAS runs on as many as stats/blas_threads.h says.
  */
 #include <stddef.h>
 
