@@ -25,7 +25,8 @@ struct horizon {
 	size_t turn, stride, stride_max;
 	size_t held_rows;  /* since the last unlocking */
 	size_t run, known; /* rows above the limit, below it, in a row */
-	bool is_built, is_old, is_open;
+	bool is_built, is_old;
+	bool is_open, is_stuck; /* unlocked; and no row has been below the limit since */
 };
 
 DEFINE_CLEANUP(struct horizon *, horizon_free)
@@ -345,6 +346,7 @@ static void unlock(struct horizon *horizon)
 	window_clear(horizon->held);
 	horizon->held_rows = 0;
 	horizon->is_open = !horizon->options.move;
+	horizon->is_stuck = true;
 }
 
 static enum horizon_answer hold(struct horizon *horizon, const double *row)
@@ -365,14 +367,16 @@ static enum horizon_answer hold(struct horizon *horizon, const double *row)
 	return HORIZON_UNLOCKED;
 }
 
-/* The first of a run above the limit counts, as the limit: one in 1 / alpha should be there. */
+/* The first of a run above the limit counts, as some times the limit: one in 1 / alpha should be
+ * there. So do those that follow an unlocking that has not helped: it is the limit that is off. */
 static void calibrate(struct horizon *horizon, const struct horizon_score *score)
 {
 	bool above = horizon_is_calibrated(horizon) && score->ratio > 1;
 
-	if (horizon->options.calibrated && (!above || (horizon->run == 0 && !horizon->is_open)))
+	if (horizon->options.calibrated && (!above || horizon->run == 0 || horizon->is_stuck))
 		calibration_add(&horizon->calibration, score->index);
 	horizon->run = above ? horizon->run + 1 : 0;
+	horizon->is_stuck = horizon->is_stuck && above;
 }
 
 enum horizon_answer horizon_offer(struct horizon *horizon, const double *row,
