@@ -656,10 +656,16 @@ int monitor_spectrum(const struct monitor *monitor, struct budget_spectrum *ret_
 
 int monitor_identify(const struct monitor *monitor, struct contribution *ret_contributions)
 {
+	size_t count;
+
 	if ((!monitor->open && !monitor->closed_now) || !monitor->has_onset)
 		return -ENODATA;
-	return (int)identify_columns(monitor->onset, monitor->abnormal, monitor->options.b1,
-				     monitor->options.b2, monitor->scratch, ret_contributions);
+	count = identify_columns(monitor->onset, monitor->abnormal, monitor->options.b1,
+				 monitor->options.b2, monitor->scratch, ret_contributions);
+	identify_rank(ret_contributions, count,
+		      monitor->options.calibrated ? CONTRIBUTIONS_BY_DEVIATION
+						  : CONTRIBUTIONS_BY_STDDEV);
+	return (int)count;
 }
 
 int monitor_accept_episode(struct monitor *monitor, struct error *err)

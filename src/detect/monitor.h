@@ -140,13 +140,19 @@ struct contribution {
 	double stddev;                     /* mean |deviation| in standard deviations */
 	double meandiff;                   /* relative change of the mean; NaN with from_zero */
 	double mean_normal, mean_abnormal; /* in the column's own units */
+	double deviation; /* root mean square deviation, in standard deviations, or in hundredths
+			     of |mean_normal| where those are more */
+	double rbc; /* reconstruction-based: the SPE that would be gone if the column were what the
+		       others let expect; 0 of one that has no residual */
+	int direction;  /* of the mean: 1 up, -1 down, 0 within the column's floor, or unknown */
 	bool from_zero; /* the normal mean is zero or below its floor: meandiff means nothing */
 	bool abnormal;  /* rd >= b1 and stddev >= b2 */
 };
 
-/* Fills one entry per active column, abnormal ones first, by falling stddev; returns how many (at
- * most monitor_columns()). Only while an episode is under way or ended by the newest row (-ENODATA
- * else, and where it was restored without the rows before it). */
+/* Fills one entry per active column, abnormal ones first, by falling deviation (not calibrated: by
+ * falling stddev), equal ones by falling rbc; returns how many (at most monitor_columns()). Only
+ * while an episode is under way or ended by the newest row (-ENODATA else, and where it was restored
+ * without the rows before it). */
 int monitor_identify(const struct monitor *monitor, struct contribution *ret_contributions);
 
 /* The operator's "this is normal": A is merged into M, and into the reference (paper V). */
