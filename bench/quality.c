@@ -39,7 +39,9 @@ static const char help[] =
 	"touch\n"
 	"no event; DELAY: rows, median; HIT: Hit@100 where an episode was open (OPEN), HIT-ALL: "
 	"over\n"
-	"all events. --scores leaves each row's score there as CSV.\n";
+	"all events; PAPER'S: HIT, or SERVICE, in the paper's own order. --scores leaves each "
+	"row's\n"
+	"score there as CSV.\n";
 
 struct arguments {
 	const char *folder, *jobs, *length, *scores;

@@ -58,6 +58,7 @@ MEAN_FIGURE(auc_pr, result->auc_pr)
 MEAN_FIGURE(vus_pr, result->vus_pr)
 MEAN_FIGURE(false_alarm_rate, counts_false_alarm_rate(&result->plain))
 MEAN_FIGURE(service_first, result->service_first)
+MEAN_FIGURE(paper_service_first, result->paper_service_first)
 MEAN_FIGURE(culprit_first, result->culprit_first)
 MEAN_FIGURE(culprit_in_three, result->culprit_in_three)
 MEAN_FIGURE(usec_per_row, result->usec_per_row)
@@ -81,6 +82,7 @@ SUM_FIGURE(found, found)
 SUM_FIGURE(named, named)
 SUM_FIGURE(identified, identified)
 SUM_FIGURE(hit_sum, hit_sum)
+SUM_FIGURE(paper_hit_sum, paper_hit_sum)
 SUM_FIGURE(set_f1_sum, set_f1_sum)
 
 #define POOL_FIGURE(name, part, whole)                                     \
@@ -92,6 +94,7 @@ SUM_FIGURE(set_f1_sum, set_f1_sum)
 
 POOL_FIGURE(false_alarms_per_day, false_alarms, days)
 POOL_FIGURE(hit_open, hit_sum, identified)
+POOL_FIGURE(paper_hit_open, paper_hit_sum, identified)
 POOL_FIGURE(hit_all, hit_sum, named)
 POOL_FIGURE(set_f1_open, set_f1_sum, identified)
 POOL_FIGURE(set_f1_all, set_f1_sum, named)
@@ -144,10 +147,12 @@ static const struct figure {
 	{"NAMED", "named", EVENTS | CULPRIT, 0, named},
 	{"OPEN", "identified", EVENTS | CULPRIT, 0, identified},
 	{"HIT", "hit_100_open", EVENTS, 3, hit_open},
+	{"PAPER'S", "hit_100_open_paper_rule", EVENTS, 3, paper_hit_open},
 	{"HIT-ALL", "hit_100_all", EVENTS, 3, hit_all},
 	{"SET-F1", "set_f1_open", EVENTS, 3, set_f1_open},
 	{"SET-ALL", "set_f1_all", EVENTS, 3, set_f1_all},
 	{"SERVICE", "service_first", CULPRIT, 2, service_first},
+	{"PAPER'S", "service_first_paper_rule", CULPRIT, 2, paper_service_first},
 	{"FIRST", "culprit_first", CULPRIT, 2, culprit_first},
 	{"IN-3", "culprit_in_first_three", CULPRIT, 2, culprit_in_three},
 	{"US/ROW", "usec_per_row", ALL, 0, usec_per_row},

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "detect/identify.h"
 #include "metric/metric.h"
 
 enum { SHORT_LEARNING_ROWS = 30 };
@@ -54,7 +55,7 @@ const struct preset *preset_find(const char *name)
 /* How well an event's columns were named, by its newest row with an open episode. */
 struct identified {
 	bool is_open;
-	double hit, set_f1;
+	double hit, paper_hit, set_f1;
 };
 
 struct pass {
@@ -68,7 +69,7 @@ struct pass {
 	struct span *alarms;
 	struct contribution *contributions;
 	bool *flagged; /* per column */
-	size_t *ranked;
+	size_t *ranked, *paper_ranked;
 	struct identified *named; /* per event of the entity */
 };
 
@@ -141,7 +142,8 @@ static void follow_alarm(struct pass *pass, size_t row, const struct row_verdict
 		pass->alarms[result->alarms - 1].last = row;
 }
 
-/* Ranks the columns by the episode under way. Returns how many, 0 without an episode. */
+/* Ranks the columns by the episode under way, and by the paper's rule. Returns how many, 0 without
+ * an episode. */
 static size_t identify(struct pass *pass)
 {
 	int count = monitor_identify(pass->monitor, pass->contributions);
@@ -151,7 +153,12 @@ static size_t identify(struct pass *pass)
 		pass->ranked[i] = pass->contributions[i].column;
 		pass->flagged[pass->ranked[i]] = pass->contributions[i].abnormal;
 	}
-	return count > 0 ? (size_t)count : 0;
+	if (count <= 0)
+		return 0;
+	identify_rank(pass->contributions, (size_t)count, CONTRIBUTIONS_BY_STDDEV);
+	for (int i = 0; i < count; i++)
+		pass->paper_ranked[i] = pass->contributions[i].column;
+	return (size_t)count;
 }
 
 /* An event's newest identification counts. Events may overlap and come in any order. */
@@ -174,6 +181,8 @@ static void identify_events(struct pass *pass, size_t row)
 		pass->named[i].is_open = true;
 		pass->named[i].hit =
 			measure_hit_rate(pass->ranked, count, event->is_true, entity->columns);
+		pass->named[i].paper_hit = measure_hit_rate(pass->paper_ranked, count,
+							    event->is_true, entity->columns);
 		pass->named[i].set_f1 =
 			measure_set_f1(pass->flagged, event->is_true, entity->columns);
 	}
@@ -189,6 +198,7 @@ static void sum_identified(struct pass *pass)
 			continue;
 		result->identified++;
 		result->hit_sum += pass->named[i].hit;
+		result->paper_hit_sum += pass->named[i].paper_hit;
 		result->set_f1_sum += pass->named[i].set_f1;
 	}
 }
@@ -214,6 +224,9 @@ static void identify_culprit(struct pass *pass, size_t row)
 	result->identified = 1;
 	result->service_first = count > 0 && is_same_service(entity->names[pass->ranked[0]],
 							     entity->names[culprit]);
+	result->paper_service_first =
+		count > 0 &&
+		is_same_service(entity->names[pass->paper_ranked[0]], entity->names[culprit]);
 	result->culprit_first = count > 0 && pass->ranked[0] == culprit;
 	result->culprit_in_three = false;
 	for (size_t i = 0; i < count && i < 3; i++)
@@ -318,7 +331,7 @@ int entity_measure(const struct entity *entity, const struct run_settings *setti
 	cleanup(free) bool *verdict = calloc(rows + 1, sizeof(*verdict));
 	cleanup(free) struct span *alarms = calloc(rows + 1, sizeof(*alarms));
 	cleanup(free) bool *flagged = calloc(entity->columns, sizeof(*flagged));
-	cleanup(free) size_t *ranked = calloc(entity->columns, sizeof(*ranked));
+	cleanup(free) size_t *ranked = calloc(2 * entity->columns, sizeof(*ranked));
 	cleanup(free) struct contribution *contributions =
 		calloc(entity->columns, sizeof(*contributions));
 	cleanup(free) struct identified *named = calloc(entity->event_count + 1, sizeof(*named));
@@ -331,6 +344,7 @@ int entity_measure(const struct entity *entity, const struct run_settings *setti
 			    .contributions = contributions,
 			    .flagged = flagged,
 			    .ranked = ranked,
+			    .paper_ranked = ranked ? ranked + entity->columns : NULL,
 			    .named = named};
 	int r;
 

@@ -48,8 +48,8 @@ struct result {
 	/* Identification: of `named` events whose columns are known, in `identified` an episode was
 	 * open; the sums are over those. */
 	size_t named, identified;
-	double hit_sum, set_f1_sum;
-	bool service_first, culprit_first, culprit_in_three; /* SET_CULPRIT */
+	double hit_sum, paper_hit_sum, set_f1_sum; /* paper_: by the paper's rule */
+	bool service_first, paper_service_first, culprit_first, culprit_in_three; /* SET_CULPRIT */
 };
 
 struct run_settings {
