@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * After a restart: nodes, VMs and series as the store knows them, each group's window replayed row
- * by row with the verdicts of then, and the alarms that were open. Detection goes on with the first
- * tick.
+ * by row with the verdicts of then, after the older rows that its reference stands for have been
+ * recalled unscored, and the alarms that were open. Detection goes on with the first tick.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -15,7 +16,11 @@
 #include "controller/controller.h"
 #include "controller/replay.h"
 
-enum { ALARMS_MAX = 10000, ACCEPTED_MAX = 64 /* the newest of a window */ };
+enum {
+	ALARMS_MAX = 10000,
+	ACCEPTED_MAX = 64,       /* of a group, the newest */
+	RECALLED_MAX = 16 << 20, /* values read for the references; some seconds */
+};
 
 struct context {
 	struct controller *controller;
@@ -146,11 +151,10 @@ static int accept_between(struct controller *controller, struct group *group,
 }
 
 static int replay_rows(struct controller *controller, struct group *group,
-		       const struct replay *replay, struct error *err)
+		       const struct acceptances *acceptances, const struct replay *replay,
+		       struct error *err)
 {
-	struct acceptances acceptances = {.group = group->name};
-	int r = store_each_alarm(history_store(controller->history), "closed", ALARMS_MAX,
-				 take_accepted, &acceptances, err);
+	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < replay->row_count; i++) {
 		enum row_state state = (enum row_state)replay->rows[i].state;
@@ -160,9 +164,92 @@ static int replay_rows(struct controller *controller, struct group *group,
 				    err);
 		if (r >= 0)
 			r = accept_between(
-				controller, group, &acceptances, replay->rows[i].time_usec,
+				controller, group, acceptances, replay->rows[i].time_usec,
 				is_last ? INT64_MAX : replay->rows[i + 1].time_usec, err);
 	}
+	return r;
+}
+
+/* The reference */
+
+/* How many rows are worth recalling: what a reference stands for, as long as all groups' values
+ * are few enough to be read at a start. */
+static size_t recalled_rows(const struct controller *controller)
+{
+	const struct monitor_options *options = &controller->groups.options;
+	size_t newest = 2 * options->window_rows, series = 0, most;
+	struct node *node;
+	struct vm *vm;
+
+	map_foreach (controller->fleet.nodes, i, node)
+		map_foreach (node->vms, j, vm)
+			for (size_t k = 0; k < METRIC_COUNT; k++)
+				series += vm->series[k].exists;
+	most = RECALLED_MAX / (series + 1);
+	if (options->reference_span <= newest)
+		return 0;
+	return options->reference_span - newest < most ? options->reference_span - newest : most;
+}
+
+struct times {
+	int64_t *usec;
+	size_t count;
+};
+
+static int take_time(void *userdata, const struct store_row *row)
+{
+	struct times *times = userdata;
+
+	times->usec[times->count++] = row->time_usec;
+	return 0;
+}
+
+/* Whether the row is of an episode that was called normal. */
+static bool is_accepted(const struct acceptances *acceptances, const struct store_row *row)
+{
+	for (size_t i = 0; i < acceptances->count; i++)
+		if (row->time_usec >= acceptances->list[i].opened_usec &&
+		    row->time_usec <= acceptances->list[i].closed_usec)
+			return row->state == ROW_ABNORMAL || row->state == ROW_SHIFTED;
+	return false;
+}
+
+static int recall_between(struct controller *controller, struct group *group,
+			  const struct acceptances *acceptances, int64_t from_usec, int64_t to_usec,
+			  struct error *err)
+{
+	struct replay replay;
+	int r = replay_read_known(controller, group, from_usec, to_usec, &replay, err);
+
+	for (size_t i = 0; r >= 0 && i < replay.row_count; i++) {
+		const double *row = replay.values + i * replay.columns;
+
+		if (is_accepted(acceptances, &replay.rows[i]))
+			monitor_learn(group->monitor, row);
+		else
+			monitor_recall(group->monitor, row, (enum row_state)replay.rows[i].state);
+	}
+	replay_deinit(&replay);
+	return r;
+}
+
+/* Rows before that time, a window's number at once: a reference's worth of them takes much room. */
+static int recall_before(struct controller *controller, struct group *group,
+			 const struct acceptances *acceptances, int64_t end_usec, struct error *err)
+{
+	size_t most = recalled_rows(controller), step = controller->groups.options.window_rows;
+	cleanup(free) int64_t *usec = calloc(most + 1, sizeof(*usec));
+	struct times times = {.usec = usec};
+	int r = 0;
+
+	if (!usec)
+		return error_set(err, -ENOMEM, "out of memory");
+	if (most > 0)
+		r = store_each_row(history_store(controller->history), group->name, 0, end_usec,
+				   most, take_time, &times, err);
+	for (size_t i = 0; r >= 0 && i < times.count; i += step)
+		r = recall_between(controller, group, acceptances, usec[i],
+				   i + step < times.count ? usec[i + step] : end_usec, err);
 	return r;
 }
 
@@ -178,6 +265,18 @@ static void take_last_verdict(struct group *group, const struct store_row *row)
 	};
 }
 
+static int fill_monitor(struct controller *controller, struct group *group,
+			const struct replay *replay, struct error *err)
+{
+	struct acceptances acceptances = {.group = group->name};
+	int r = store_each_alarm(history_store(controller->history), "closed", ALARMS_MAX,
+				 take_accepted, &acceptances, err);
+
+	if (r >= 0)
+		r = recall_before(controller, group, &acceptances, replay->rows[0].time_usec, err);
+	return r < 0 ? r : replay_rows(controller, group, &acceptances, replay, err);
+}
+
 static int rebuild_group(struct controller *controller, struct group *group, struct error *err)
 {
 	/* accepted rows fill M, as many abnormal ones A */
@@ -186,7 +285,7 @@ static int rebuild_group(struct controller *controller, struct group *group, str
 	int r = replay_read(controller, group, 0, INT64_MAX, newest, &replay, err);
 
 	if (r >= 0 && group->column_count > 0) {
-		r = replay_rows(controller, group, &replay, err);
+		r = fill_monitor(controller, group, &replay, err);
 		take_last_verdict(group, &replay.rows[replay.row_count - 1]);
 		log_info("group %s: window rebuilt from %zu rows of %zu columns", group->name,
 			 replay.row_count, group->column_count);

@@ -71,6 +71,11 @@ static int read_series(struct controller *controller, struct replay *replay, str
 	return 0;
 }
 
+static bool is_wanted(const struct replay *replay, const struct series *series)
+{
+	return series->exists && (series->column != NO_COLUMN || !replay->is_known_only);
+}
+
 static int read_group_series(struct controller *controller, const struct group *group,
 			     struct replay *replay, struct error *err)
 {
@@ -80,9 +85,10 @@ static int read_group_series(struct controller *controller, const struct group *
 	map_foreach (controller->fleet.nodes, i, node) {
 		map_foreach (node->vms, j, vm) {
 			for (size_t k = 0; vm->group == group && k < METRIC_COUNT; k++) {
-				int r = vm->series[k].exists ? read_series(controller, replay, vm,
-									   (enum metric)k, err)
-							     : 0;
+				int r = is_wanted(replay, &vm->series[k])
+						? read_series(controller, replay, vm,
+							      (enum metric)k, err)
+						: 0;
 
 				if (r < 0)
 					return r;
@@ -117,21 +123,33 @@ static int make_values(struct replay *replay)
 	return replay->values ? 0 : -ENOMEM;
 }
 
+static int read_rows(struct controller *controller, struct group *group, int64_t from_usec,
+		     int64_t to_usec, size_t newest, struct replay *replay, struct error *err)
+{
+	int r = store_each_row(history_store(controller->history), group->name, from_usec, to_usec,
+			       newest, take_row, replay, err);
+
+	if (r < 0 || replay->row_count == 0)
+		return r;
+	/* a series without a value is read behind the last column */
+	replay->columns = count_series(controller, group) + 1;
+	if (make_values(replay) < 0)
+		return error_set(err, -ENOMEM, "out of memory");
+	return read_group_series(controller, group, replay, err);
+}
+
 int replay_read(struct controller *controller, struct group *group, int64_t from_usec,
 		int64_t to_usec, size_t newest, struct replay *ret_replay, struct error *err)
 {
-	int r;
-
 	*ret_replay = (struct replay){0};
-	r = store_each_row(history_store(controller->history), group->name, from_usec, to_usec,
-			   newest, take_row, ret_replay, err);
-	if (r < 0 || ret_replay->row_count == 0)
-		return r;
-	/* a series without a value is read behind the last column */
-	ret_replay->columns = count_series(controller, group) + 1;
-	if (make_values(ret_replay) < 0)
-		return error_set(err, -ENOMEM, "out of memory");
-	return read_group_series(controller, group, ret_replay, err);
+	return read_rows(controller, group, from_usec, to_usec, newest, ret_replay, err);
+}
+
+int replay_read_known(struct controller *controller, struct group *group, int64_t from_usec,
+		      int64_t to_usec, struct replay *ret_replay, struct error *err)
+{
+	*ret_replay = (struct replay){.is_known_only = true};
+	return read_rows(controller, group, from_usec, to_usec, 0, ret_replay, err);
 }
 
 void replay_deinit(struct replay *replay)

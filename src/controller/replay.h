@@ -4,6 +4,7 @@
  * Rows of a group out of the store, as they were tested: to rebuild a window after a restart, and
  * to learn an episode that was over when it was called normal. On the loop's thread.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct replay {
 	double *values; /* rows[i]'s columns are values[i * columns ...], as the group's; NaN: none
 			 */
 	size_t columns;
+	bool is_known_only; /* no new columns */
 
 	/* While a series is read: the next row to fill, its column, the point in force there. */
 	size_t cursor, column;
@@ -30,6 +32,9 @@ struct replay {
  * becomes a column of the group. Release with replay_deinit(), after a failure too. */
 int replay_read(struct controller *controller, struct group *group, int64_t from_usec,
 		int64_t to_usec, size_t newest, struct replay *ret_replay, struct error *err);
+/* All of them, but only of series that are columns already. */
+int replay_read_known(struct controller *controller, struct group *group, int64_t from_usec,
+		      int64_t to_usec, struct replay *ret_replay, struct error *err);
 void replay_deinit(struct replay *replay);
 
 /* The rows of an alarm's time, which is over. */

@@ -690,3 +690,16 @@ void monitor_learn(struct monitor *monitor, const double *row)
 	if (monitor->reference)
 		horizon_learn(monitor->reference, monitor->row);
 }
+
+void monitor_recall(struct monitor *monitor, const double *row, enum row_state state)
+{
+	bool is_normal = state == ROW_NORMAL || state == ROW_LEARNING;
+
+	if ((!is_normal && state != ROW_SHIFTED) || !copy_row(monitor, row))
+		return;
+	if (ranges_take(monitor->ranges, monitor->row))
+		touch(monitor);
+	(void)horizon_offer(monitor->recent, monitor->row, NULL);
+	if (monitor->reference && is_normal)
+		(void)horizon_offer(monitor->reference, monitor->row, NULL);
+}

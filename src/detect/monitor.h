@@ -123,6 +123,10 @@ int monitor_settle(struct monitor *monitor, struct error *err);
 int monitor_restore(struct monitor *monitor, const double *row, enum row_state state,
 		    struct error *err);
 
+/* Replays one that is older than what monitor_restore() is worth its time for, before those: it
+ * goes where it went then, and is not scored. Costs a copy of the row. */
+void monitor_recall(struct monitor *monitor, const double *row, enum row_state state);
+
 /* Whether an episode is under way. */
 bool monitor_episode_is_open(const struct monitor *monitor);
 
