@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of an alarm: its states, notes, verdicts, flapping, restarts in every state; and who may see and say what."""
 import sys
+import threading
 
 from acts import empty_disk, fill_disk
 from harness import main, make_trace, wait_for
+from liar_test import flood_of
+from peer import Node
 
 
 def shift_from(first, last=10**9, vm="vm2"):
@@ -86,6 +89,36 @@ def test_normal_is_learned_when_it_is_over(world):
     world.start_atomd(extra="introspect: {enabled: false}\nalarm: {reopen: 0}\n")
     wait_for(lambda: frames(world) > 0, 20, "frames")
     wait_rows(world, 90)
+    assert len(world.alarms()) == 1, [alarm["summary"] for alarm in world.alarms()]
+
+
+def test_normal_is_known_when_window_and_process_have_gone(world):
+    """The reference remembers a load that M has forgotten, and what it was told of it, across a restart too."""
+    other = threading.Event()
+    calm, loaded = flood_of(), flood_of("vm2", row=0)
+
+    def observe(time_usec=0):
+        return Node(world, "host-a", {"vm1": "", "vm2": ""}, lambda row, vm: (loaded if other.is_set() else calm)(row, vm),
+                    time_usec=time_usec)
+
+    def wait_node(node, rows):
+        wait_for(lambda: node.row >= rows, 40, f"row {rows}")
+
+    world.start_atomd(extra="introspect: {enabled: false}\n")
+    node = observe()
+    wait_node(node, 100)
+    other.set()
+    wait_for(lambda: world.alarms() and world.alarms()[0]["level"] >= 25, 20, "an alarm of 25 rows")
+    world.post("/api/v1/alarms/1/verdict", verdict="normal")
+    other.clear()
+    wait_node(node, node.row + 200)  # three windows: a restart restores two
+    world.kill(world.atomd)
+    world.start_atomd(extra="introspect: {enabled: false}\n")
+    node = observe(node.watermark)
+    wait_node(node, 10)
+    other.set()
+    wait_node(node, 50)
+    wait_for(lambda: world.group()["state"] != "learning", 10, "a verdict")
     assert len(world.alarms()) == 1, [alarm["summary"] for alarm in world.alarms()]
 
 
@@ -190,7 +223,8 @@ def test_verdicts_are_in_the_audit(world):
 
 if __name__ == "__main__":
     sys.exit(main([test_normal_is_learned, test_normal_holds_across_a_restart,
-                   test_normal_is_learned_when_it_is_over, test_malicious_is_resolved_when_spe_is_back,
+                   test_normal_is_learned_when_it_is_over, test_normal_is_known_when_window_and_process_have_gone,
+                   test_malicious_is_resolved_when_spe_is_back,
                    test_notes, test_what_cannot_be_recorded_is_not_said, test_flapping_is_one_alarm, test_flapping_goes_on_across_a_restart,
                    test_without_reopening_each_is_an_alarm, test_events_of_all_alarms, test_roles,
                    test_verdicts_are_in_the_audit]))
