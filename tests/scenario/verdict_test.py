@@ -122,6 +122,26 @@ def test_normal_is_known_when_window_and_process_have_gone(world):
     assert len(world.alarms()) == 1, [alarm["summary"] for alarm in world.alarms()]
 
 
+def test_slow_drift_is_told_as_one(world):
+    """Of what M has followed all the time no SPE is over Q; the alarm does not pretend so."""
+    steady = flood_of()
+
+    def creeping(row, vm):
+        told = steady(row, vm)
+        told[0] += max(0, row - 300) * 0.6 * (vm == "vm2")
+        return told
+
+    world.start_atomd(extra="introspect: {enabled: false}\n")
+    Node(world, "host-a", {"vm1": "", "vm2": "", "vm3": ""}, creeping)
+    wait_for(world.alarms, 40, "an alarm")
+    alarm = detail(world)
+    assert alarm["drift"] and alarm["state"] == "shifted" and events(world)[0] == "opened", alarm
+    assert "shifted" not in events(world) and "a slow drift that M has followed, SPE " in alarm["summary"], alarm
+    assert alarm["summary"].startswith("vm2: CPUUtilization up ("), alarm["summary"]
+    shown = world.atom("alarm", "show", "1")
+    assert "a slow drift that M has followed" in shown and "shifted" in shown, shown
+
+
 def test_malicious_is_resolved_when_spe_is_back(world):
     start(world, shift_from(120, 220))
     answer = world.post("/api/v1/alarms/1/verdict", verdict="malicious")
@@ -224,7 +244,7 @@ def test_verdicts_are_in_the_audit(world):
 if __name__ == "__main__":
     sys.exit(main([test_normal_is_learned, test_normal_holds_across_a_restart,
                    test_normal_is_learned_when_it_is_over, test_normal_is_known_when_window_and_process_have_gone,
-                   test_malicious_is_resolved_when_spe_is_back,
+                   test_slow_drift_is_told_as_one, test_malicious_is_resolved_when_spe_is_back,
                    test_notes, test_what_cannot_be_recorded_is_not_said, test_flapping_is_one_alarm, test_flapping_goes_on_across_a_restart,
                    test_without_reopening_each_is_an_alarm, test_events_of_all_alarms, test_roles,
                    test_verdicts_are_in_the_audit]))
