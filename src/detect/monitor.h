@@ -155,8 +155,8 @@ struct contribution {
 
 /* Fills one entry per active column, abnormal ones first, by falling deviation (not calibrated: by
  * falling stddev), equal ones by falling rbc; returns how many (at most monitor_columns()). Only
- * while an episode is under way or ended by the newest row (-ENODATA else, and where it was restored
- * without the rows before it). */
+ * while an episode is under way or ended by the newest row (-ENODATA else, and where it was
+ * restored without the rows before it). */
 int monitor_identify(const struct monitor *monitor, struct contribution *ret_contributions);
 
 /* The operator's "this is normal": A is merged into M, and into the reference (paper V). */
