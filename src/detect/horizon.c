@@ -121,11 +121,6 @@ void horizon_remove_column(struct horizon *horizon, size_t column)
 	horizon->is_old = true;
 }
 
-void horizon_touch(struct horizon *horizon)
-{
-	horizon->is_old = true;
-}
-
 /* A column takes part once min_rows rows hold a value of it, and for as long as two do. Returns how
  * many do. */
 static size_t choose_active(struct horizon *horizon)
@@ -151,6 +146,7 @@ int horizon_settle(struct horizon *horizon, const double *floors, struct error *
 	if (window_rows(horizon->window) < horizon->options.min_rows || choose_active(horizon) == 0)
 		return 0;
 	if (horizon->is_built && !horizon->is_old) {
+		model_set_floors(horizon->model, floors);
 		r = model_settle(horizon->model, horizon->window, err);
 		return r < 0 ? r : 1;
 	}
@@ -352,6 +348,8 @@ static void unlock(struct horizon *horizon)
 static enum horizon_answer hold(struct horizon *horizon, const double *row)
 {
 	horizon->known = 0;
+	if (horizon->run == 2)
+		window_clear(horizon->waiting);
 	if (horizon->is_open) {
 		accept(horizon, row);
 		return HORIZON_ACCEPTED;
@@ -359,9 +357,7 @@ static enum horizon_answer hold(struct horizon *horizon, const double *row)
 	if (horizon->options.unlock_rows == SIZE_MAX)
 		return HORIZON_HELD;
 	window_push(horizon->held, row);
-	if (++horizon->held_rows == 2)
-		window_clear(horizon->waiting);
-	if (horizon->held_rows < horizon->options.unlock_rows)
+	if (++horizon->held_rows < horizon->options.unlock_rows)
 		return HORIZON_HELD;
 	unlock(horizon);
 	return HORIZON_UNLOCKED;

@@ -44,8 +44,6 @@ struct horizon *horizon_free(struct horizon *horizon);
 
 int horizon_add_column(struct horizon *horizon); /* -ENOMEM changes nothing */
 void horizon_remove_column(struct horizon *horizon, size_t column);
-/* The next settle makes the model anew: floors have changed. */
-void horizon_touch(struct horizon *horizon);
 
 /* The model of all that was accepted. `floors`: least standard deviations, by column. Returns 1, or
  * 0 while there are too few rows or columns. */

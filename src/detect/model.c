@@ -221,6 +221,24 @@ int model_slide(struct model *model, const struct window *window, const double *
 	return 0;
 }
 
+void model_set_floors(struct model *model, const double *floors)
+{
+	assert(!model->frozen);
+	for (size_t j = 0; j < model->d; j++) {
+		double floor;
+
+		if (model->columns[j] == MODEL_NO_COLUMN)
+			continue;
+		floor = floors[model->columns[j]];
+		assert(floor >= 0);
+		/* one that is below the deviation, and was, changes nothing */
+		if (floor != model->given_floor[j] &&
+		    (floor > model->std[j] || model->std[j] == model->floor[j]))
+			model->settled = false;
+		model->given_floor[j] = floor;
+	}
+}
+
 /* With the columns that are still there. The pairs follow where only the sums were bad. */
 static int build_again(struct model *model, const struct window *window, struct error *err)
 {

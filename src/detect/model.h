@@ -79,6 +79,9 @@ int model_build(struct model *model, const struct window *window, const bool *us
 int model_slide(struct model *model, const struct window *window, const double *row,
 		struct error *err);
 
+/* Other floors, by window column, from the next settle on: nothing is built anew. */
+void model_set_floors(struct model *model, const double *floors);
+
 /* The pairs are brought up to date after one or more slides and pushes: the costly part, so that a
  * caller can give its verdict first, and settle in a worker thread. Builds anew from the window by
  * itself once per window of slides, and when the sums have lost eight digits (an outlier that

@@ -283,18 +283,10 @@ void monitor_remove_column(struct monitor *monitor, size_t column)
 	ranges_remove(monitor->ranges, column);
 }
 
-static void touch(struct monitor *monitor)
-{
-	horizon_touch(monitor->recent);
-	if (monitor->reference)
-		horizon_touch(monitor->reference);
-}
-
 void monitor_set_floor(struct monitor *monitor, size_t column, double floor)
 {
 	assert(column < monitor_columns(monitor) && floor >= 0);
 	ranges_set_floor(monitor->ranges, column, floor);
-	touch(monitor);
 }
 
 size_t monitor_columns(const struct monitor *monitor)
@@ -474,7 +466,7 @@ static enum episode_event go_on(struct monitor *monitor, bool used)
 static int follow_episode(struct monitor *monitor, const struct judgement *judgement, bool unlocked,
 			  struct row_verdict *verdict, struct error *err)
 {
-	int r = 0;
+	int r;
 
 	if (monitor->open && verdict->state != ROW_NORMAL) {
 		verdict->event = go_on(monitor, unlocked || verdict->state == ROW_SHIFTED);
@@ -483,6 +475,8 @@ static int follow_episode(struct monitor *monitor, const struct judgement *judge
 	} else if (verdict->state == ROW_SHIFTED ||
 		   (!monitor->open && drifts(monitor, judgement))) {
 		r = freeze(monitor, monitor->reference ? monitor->reference : monitor->recent, err);
+		if (r < 0)
+			return r;
 		add_to_episode(monitor);
 		monitor->open = true;
 		verdict->state = ROW_SHIFTED;
@@ -490,7 +484,7 @@ static int follow_episode(struct monitor *monitor, const struct judgement *judge
 	} else {
 		verdict->event = take_known(monitor);
 	}
-	return r;
+	return 0;
 }
 
 /* The first of a run counts, and what is below both horizons' own limits: else a limit of a time
@@ -576,8 +570,7 @@ static int process(struct monitor *monitor, const double *row, const enum row_st
 
 	monitor->closed_now = false;
 	if (copy_row(monitor, row)) {
-		if (ranges_take(monitor->ranges, monitor->row))
-			touch(monitor);
+		ranges_take(monitor->ranges, monitor->row);
 		r = judge(monitor, &judgement, err);
 		if (r < 0)
 			return r;
@@ -684,8 +677,7 @@ void monitor_learn(struct monitor *monitor, const double *row)
 {
 	if (!copy_row(monitor, row))
 		return;
-	if (ranges_take(monitor->ranges, monitor->row))
-		touch(monitor);
+	ranges_take(monitor->ranges, monitor->row);
 	horizon_learn(monitor->recent, monitor->row);
 	if (monitor->reference)
 		horizon_learn(monitor->reference, monitor->row);
@@ -697,8 +689,7 @@ void monitor_recall(struct monitor *monitor, const double *row, enum row_state s
 
 	if ((!is_normal && state != ROW_SHIFTED) || !copy_row(monitor, row))
 		return;
-	if (ranges_take(monitor->ranges, monitor->row))
-		touch(monitor);
+	ranges_take(monitor->ranges, monitor->row);
 	(void)horizon_offer(monitor->recent, monitor->row, NULL);
 	if (monitor->reference && is_normal)
 		(void)horizon_offer(monitor->reference, monitor->row, NULL);

@@ -7,13 +7,11 @@
 #include <string.h>
 
 #define WIDEN_MAX 10.0
-#define SPANS 4         /* a range shrinks by 1 / e in so many spans */
-#define MOVED 1.1       /* a floor that has grown by less is left */
-#define REVIEW_ROWS 512 /* floors that have shrunk are taken up so often */
+#define SPANS 4 /* a range shrinks by 1 / e in so many spans */
 
 struct ranges {
 	double share, shrink;
-	size_t columns, capacity, rows;
+	size_t columns, capacity;
 	double *given, *floors, *low, *high; /* by column; low > high: nothing seen */
 };
 
@@ -109,26 +107,16 @@ static void widen(struct ranges *ranges, size_t column, double value)
 	*high = fmax(*high, fmin(value, *high + reach));
 }
 
-bool ranges_take(struct ranges *ranges, const double *row)
+void ranges_take(struct ranges *ranges, const double *row)
 {
-	bool review = ranges->rows++ % REVIEW_ROWS == 0, moved = false;
-
 	if (!(ranges->share > 0))
-		return false;
+		return;
 	for (size_t i = 0; i < ranges->columns; i++) {
-		double floor;
-
 		if (isnan(row[i]))
 			continue;
 		widen(ranges, i, row[i]);
-		floor = floor_now(ranges, i);
-		if (floor <= MOVED * ranges->floors[i] &&
-		    !(review && MOVED * floor < ranges->floors[i]))
-			continue;
-		ranges->floors[i] = floor;
-		moved = true;
+		ranges->floors[i] = floor_now(ranges, i);
 	}
-	return moved;
 }
 
 const double *ranges_floors(const struct ranges *ranges)

@@ -7,7 +7,6 @@
  * One row widens a range tenfold at most, and ranges shrink again within some spans, so that one
  * absurd value does not hide all that follows. One owner.
  */
-#include <stdbool.h>
 #include <stddef.h>
 
 struct ranges;
@@ -20,9 +19,8 @@ int ranges_add(struct ranges *ranges, double floor); /* -ENOMEM changes nothing 
 void ranges_remove(struct ranges *ranges, size_t column);
 void ranges_set_floor(struct ranges *ranges, size_t column, double floor);
 
-/* A row of all columns, NaN where nothing is known. True when a floor is another one, and a model
- * that was made with the old ones should be made anew. */
-bool ranges_take(struct ranges *ranges, const double *row);
+/* A row of all columns, NaN where nothing is known. */
+void ranges_take(struct ranges *ranges, const double *row);
 
 /* By column; borrowed until the next change. */
 const double *ranges_floors(const struct ranges *ranges);

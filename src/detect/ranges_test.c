@@ -15,12 +15,12 @@ static void test_ranges_give_the_larger_floor(void)
 
 	check_int(ranges_add(ranges, 0.5), 0);
 	check_int(ranges_add(ranges, 0), 0);
-	check(!ranges_take(ranges, row));
+	ranges_take(ranges, row);
+	check_near(ranges_floors(ranges)[0], 0.5, 0);
 	row[0] = row[1] = 10;
-	check(ranges_take(ranges, row));
+	ranges_take(ranges, row);
 	check_near(ranges_floors(ranges)[0], 0.5, 0);
 	check_near(ranges_floors(ranges)[1], 0.2, 1e-12);
-	check(!ranges_take(ranges, row));
 	ranges_set_floor(ranges, 1, 3);
 	check_near(ranges_floors(ranges)[1], 3, 0);
 }
@@ -31,15 +31,15 @@ static void test_ranges_one_absurd_value(void)
 	double value = 0;
 
 	check_int(ranges_add(ranges, 0), 0);
-	(void)ranges_take(ranges, &value);
+	ranges_take(ranges, &value);
 	value = 1;
-	(void)ranges_take(ranges, &value);
+	ranges_take(ranges, &value);
 	value = 1e140;
-	(void)ranges_take(ranges, &value);
+	ranges_take(ranges, &value);
 	check_near(ranges_floors(ranges)[0], 0.02 * 10, 0.01);
 	for (int i = 0; i < 4000; i++) {
 		value = i % 2;
-		(void)ranges_take(ranges, &value);
+		ranges_take(ranges, &value);
 	}
 	check(ranges_floors(ranges)[0] < 0.02 * 1.5);
 	check(ranges_floors(ranges)[0] >= 0.02 * 0.9);
@@ -52,8 +52,8 @@ static void test_ranges_gaps_and_columns_that_go(void)
 
 	for (int i = 0; i < 3; i++)
 		check_int(ranges_add(ranges, i), 0);
-	(void)ranges_take(ranges, first);
-	(void)ranges_take(ranges, second);
+	ranges_take(ranges, first);
+	ranges_take(ranges, second);
 	check_near(ranges_floors(ranges)[0], 0.2, 1e-12);
 	check_near(ranges_floors(ranges)[1], 1, 0);
 	ranges_remove(ranges, 0);
@@ -67,9 +67,9 @@ static void test_ranges_without_a_share(void)
 	double value = 0;
 
 	check_int(ranges_add(ranges, 0.25), 0);
-	(void)ranges_take(ranges, &value);
+	ranges_take(ranges, &value);
 	value = 1e9;
-	check(!ranges_take(ranges, &value));
+	ranges_take(ranges, &value);
 	check_near(ranges_floors(ranges)[0], 0.25, 0);
 }
 
