@@ -168,6 +168,46 @@ static void test_components_beyond_what_is_known(void)
 	check_int(model_choose_components(&options, &spectrum, 40, 0), MODEL_UNKNOWN_COMPONENTS);
 }
 
+/* Floors that rise above the deviations, and fall again, are those of a model that is built with
+ * them; GRAM takes them up with the next row. */
+static void check_floors(enum model_form form, double tolerance)
+{
+	cleanup(window_free) struct window *window = NULL;
+	cleanup(model_free) struct model *moved = new_model(form), *built = new_model(form);
+	double floors[COLUMNS_MAX] = {0}, row[COLUMNS_MAX];
+	bool use[COLUMNS_MAX];
+	uint64_t state = 8;
+
+	memset(use, 1, sizeof(use));
+	window = new_window(60, 200, &state);
+	check_int(build(moved, window), 0);
+	for (int step = 0; step < 4; step++) {
+		struct model_score actual, expected;
+
+		for (size_t j = 0; j < 60; j += 7)
+			floors[j] = step % 2 == 0 ? 30 : 0.001;
+		model_set_floors(moved, floors);
+		make_row(&state, 60, row);
+		check_int(model_slide(moved, window, row, NULL), 0);
+		window_push(window, row);
+		check_int(model_settle(moved, window, NULL), 0);
+		check_int(model_build(built, window, use, floors, NULL), 0);
+		check_near(model_std(moved, 7), model_std(built, 7),
+			   tolerance * model_std(built, 7));
+		make_row(&state, 60, row);
+		check_int(model_score(moved, row, &actual), 0);
+		check_int(model_score(built, row, &expected), 0);
+		check_near(actual.spe, expected.spe, tolerance * expected.spe);
+	}
+}
+
+static void test_model_floors_that_move(void)
+{
+	check_floors(MODEL_FULL, 1e-9);
+	check_floors(MODEL_BLOCK, 0.02);
+	check_floors(MODEL_GRAM, 0.06);
+}
+
 /* Gaps in the row that is scored */
 
 /* The mean of SPE and T2 of new rows, with the given share of cells missing, over that of the same
@@ -502,7 +542,8 @@ static void test_two_threads(void)
 	}
 }
 
-TEST_MAIN(TEST(test_components_by_share), TEST(test_components_at_a_gap_with_hysteresis),
+TEST_MAIN(TEST(test_model_floors_that_move), TEST(test_components_by_share),
+	  TEST(test_components_at_a_gap_with_hysteresis),
 	  TEST(test_components_slack_where_there_is_no_gap),
 	  TEST(test_components_beyond_what_is_known), TEST(test_score_gaps_keep_the_mean),
 	  TEST(test_score_gaps_are_not_zeros), TEST(test_copy_is_the_same_model),

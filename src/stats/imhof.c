@@ -15,13 +15,11 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "stats/quantile.h"
-
 #define NEGLIGIBLE_LOG 42.0 /* e^-42 of the integrand's peak is left out */
 #define AGREEMENT 1e-8      /* of two step lengths: halving the step squares the error */
 #define EXPONENT_MIN 760.0  /* e^-760 is zero */
 
-enum { SADDLE_STEPS = 200, QUANTILE_STEPS = 100 };
+enum { SADDLE_STEPS = 200 };
 
 struct saddle {
 	const struct quadratic_form *form;
@@ -184,63 +182,4 @@ double imhof_upper_tail(const struct quadratic_form *form, double x)
 	place_path(&at, right, shifts);
 	tail = exp(at.phi0) * integrate_path(&at, right ? 1 : -1);
 	return fmin(fmax(right ? tail : 1 + tail, 0), 1);
-}
-
-/* A start for the search: the chi-squared with the same first three cumulants. */
-static double guess_quantile(const struct quadratic_form *form, double alpha)
-{
-	double c1 = 0, c2 = 0, c3 = 0, v;
-
-	for (size_t i = 0; i < form->count; i++) {
-		double w = form->weights[i], m2 = square_shift(form, i);
-
-		c1 += w * (1 + m2);
-		c2 += w * w * (1 + 2 * m2);
-		c3 += w * w * w * (1 + 3 * m2);
-	}
-	assert(c3 > 0);
-	v = fmin(fmax(c2 * (c2 / c3) * (c2 / c3), 1), 1e9);
-	return fmax(c1 + c3 / c2 * (chi2_upper_quantile(alpha, v) - v), 1e-3 * c1);
-}
-
-/* How far the tail's logarithm is above that of alpha: it falls nearly along a line. */
-static double excess(const struct quadratic_form *form, double x, double log_alpha)
-{
-	return log(fmax(imhof_upper_tail(form, x), 1e-320)) - log_alpha;
-}
-
-double imhof_upper_quantile(const struct quadratic_form *form, double alpha)
-{
-	double low = guess_quantile(form, alpha), high = low, log_alpha = log(alpha), above, below;
-
-	assert(alpha >= 1e-15 && alpha < 1);
-	above = below = excess(form, low, log_alpha);
-	while (above < 0) {
-		low *= 0.8;
-		above = excess(form, low, log_alpha);
-	}
-	while (below > 0) {
-		high *= 1.25;
-		below = excess(form, high, log_alpha);
-	}
-	/* regula falsi, the value of an end that stays is halved (the Illinois rule) */
-	for (int i = 0, stayed = 0; i < QUANTILE_STEPS && above > below; i++) {
-		double x = low + (high - low) * above / (above - below), value;
-
-		value = excess(form, x, log_alpha);
-		if (fabs(value) <= 1e-11 || !(x > low && x < high))
-			return x;
-		if (value > 0) {
-			low = x;
-			above = value;
-			below *= stayed == 1 ? 0.5 : 1;
-			stayed = 1;
-		} else {
-			high = x;
-			below = value;
-			above *= stayed == -1 ? 0.5 : 1;
-			stayed = -1;
-		}
-	}
-	return 0.5 * (low + high);
 }

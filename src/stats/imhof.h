@@ -21,7 +21,3 @@ struct quadratic_form {
 /* P(Q > x), x any number. Absolute error below 1e-11, relative error below 1e-9 while it is above
  * 1e-300. With no positive weight Q is zero. */
 double imhof_upper_tail(const struct quadratic_form *form, double x);
-
-/* The x with P(Q > x) = alpha, 1e-15 <= alpha < 1, for a form with a positive weight. The tail at
- * the answer is alpha to a relative 1e-9. */
-double imhof_upper_quantile(const struct quadratic_form *form, double alpha);

@@ -210,30 +210,9 @@ static void test_imhof_edges(void)
 	check_near(tail(weights, 3, 4e9), erfc(sqrt(2)), 1e-11);
 }
 
-static void test_imhof_quantile_inverts_the_tail(void)
-{
-	static const double alphas[] = {1e-12, 1e-4, 0.002, 0.05, 0.5, 0.999};
-	double weights[40];
-
-	for (size_t i = 0; i < 40; i++)
-		weights[i] = pow((double)(i + 1), -1.2);
-	for (size_t count = 1; count <= 40; count += 13)
-		for (size_t i = 0; i < LENGTH(alphas); i++) {
-			struct quadratic_form form = {.weights = weights, .count = count};
-			double x = imhof_upper_quantile(&form, alphas[i]);
-
-			check_relative(imhof_upper_tail(&form, x), alphas[i], 1e-9);
-		}
-	for (size_t i = 0; i < 15; i++)
-		weights[i] = 0.3;
-	check_relative(imhof_upper_quantile(
-			       &(struct quadratic_form){.weights = weights, .count = 15}, 0.002),
-		       0.3 * chi2_upper_quantile(0.002, 15), 1e-9);
-}
-
 TEST_MAIN(TEST(test_imhof_equal_weights_are_chi2), TEST(test_imhof_one_weight_is_a_normal_squared),
 	  TEST(test_imhof_two_weights_in_polar_coordinates), TEST(test_imhof_pairs_in_closed_form),
 	  TEST(test_imhof_geometric_weights_against_ruben),
 	  TEST(test_imhof_one_big_and_600_small_against_the_real_line),
 	  TEST(test_imhof_shifts_are_noncentral_chi2), TEST(test_imhof_one_shifted_weight),
-	  TEST(test_imhof_edges), TEST(test_imhof_quantile_inverts_the_tail))
+	  TEST(test_imhof_edges))
